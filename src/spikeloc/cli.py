@@ -1,0 +1,254 @@
+"""The command line: parses, calls, prints; no logic."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from spikeloc.errors import StimulusWarning, UserError
+
+__all__ = ["main"]
+
+EXAMPLES = """examples:
+  spikeloc train tone                          train the default network, score it, draw it: runs/tone/report.html
+  spikeloc train tone --out runs/wide --network.hidden 128 --training.epochs 40
+  spikeloc train tone --resume                 continue a run that was interrupted
+  spikeloc evaluate runs/tone --sounds 20000
+  spikeloc stimuli tone --out tone.png         example spike trains
+  spikeloc recipes                             what is shipped
+"""
+
+TRAIN_EXAMPLES = """examples:
+  spikeloc train tone
+  spikeloc train seed-spiking --out runs/seed --seed 3
+  spikeloc train minimal-model --network.tau "5 ms" --stimulus.phase per_dataset
+  spikeloc train my-recipe.toml --network.hidden 64,32 --network.engine reference
+
+Any setting of the recipe can be given as --SECTION.KEY VALUE:
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 2 for a user's mistake, 130 when interrupted."""
+    warnings.showwarning = _show_warning
+    try:
+        arguments, rest = _parser().parse_known_args(argv)
+        if rest and not hasattr(arguments, "values"):
+            raise UserError(f"{rest[0]} is not an option of `spikeloc {arguments.command}`; see its --help")
+        if hasattr(arguments, "values"):
+            arguments.values = _settings(rest)
+        arguments.run(arguments)
+    except UserError as error:
+        print(f"spikeloc: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("spikeloc: interrupted; `spikeloc train ... --resume` continues a training run", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has gone: nothing more to say
+        return 1
+    return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    label = "note" if issubclass(category, StimulusWarning) else f"warning ({category.__name__})"
+    print(f"{label}: {message}", file=sys.stderr)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="spikeloc",
+        description="Train spiking neural networks to localise sounds, and find out what they do.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"spikeloc {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_stimuli(commands)
+    command = _add(commands, "report", "make a run's report and pictures anew", _report)
+    command.add_argument("folder", metavar="RUN", help="a run folder")
+    _add(commands, "recipes", "list the shipped recipes", _recipes)
+    return parser
+
+
+def _add(
+    commands: Any, name: str, about: str, run: Callable[[argparse.Namespace], None], epilog: str = ""
+) -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=about, epilog=epilog, formatter_class=formatter, allow_abbrev=False
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_train(commands: Any) -> None:
+    epilog = TRAIN_EXAMPLES + _settings_help() if "--help" in sys.argv or "-h" in sys.argv else ""
+    command = _add(commands, "train", "train a recipe's network, score it and draw it", _train, epilog)
+    command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
+    command.add_argument("--out", metavar="DIR", type=Path, help="the run folder (default: runs/ and the recipe's name)")
+    command.add_argument("--seed", metavar="N", help="seed of everything random (default: the recipe's)")
+    command.add_argument("--epochs", metavar="N", help="short for --training.epochs")
+    command.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
+    command.set_defaults(values={})
+
+
+def _add_evaluate(commands: Any) -> None:
+    epilog = "example:\n  spikeloc evaluate runs/tone --sounds 20000 --json"
+    command = _add(commands, "evaluate", "score a run's network on test sounds", _evaluate, epilog)
+    command.add_argument("folder", metavar="RUN", help="a run folder")
+    command.add_argument("--sounds", metavar="N", type=_whole, help="test sounds (default: the recipe's)")
+    command.add_argument("--seed", metavar="N", type=_whole, help="seed of the test sounds (default: the recipe's)")
+    command.add_argument("--json", action="store_true", help="print the metrics as one JSON object and nothing else")
+
+
+def _add_stimuli(commands: Any) -> None:
+    epilog = "example:\n  spikeloc stimuli tone --out tone.png --stimulus.phase fixed"
+    command = _add(commands, "stimuli", "draw example spike trains of a recipe's stimulus", _stimuli, epilog)
+    command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
+    command.add_argument("--out", metavar="FILE", type=Path, help="the picture (default: the recipe's name and .png)")
+    command.add_argument("--seed", metavar="N", help="seed of the sounds (default: the recipe's)")
+    command.set_defaults(values={})
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _settings(rest: list[str]) -> dict[str, str]:
+    """``--section.key value`` and ``--section.key=value`` as a table."""
+    from spikeloc.settings import nearest
+
+    values, words = {}, list(rest)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if not name.startswith("--") or "." not in name:
+            known = ["--out", "--seed", "--epochs", "--resume"]
+            raise UserError(f"{word} is not an option{nearest(name, known)}; settings are written --SECTION.KEY VALUE")
+        if not equals:
+            if not words:
+                raise UserError(f"{name} needs a value: write {name} VALUE")
+            value = words.pop(0)
+        values[name.removeprefix("--")] = value
+    return values
+
+
+def _settings_help() -> str:
+    from spikeloc.recipe import Recipe
+
+    lines = []
+    for section, field in Recipe.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        for key, setting in (inner or {}).items():
+            lines.append(f"  --{section}.{key:<20} {setting.description}")
+    return "\n".join(lines)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("spikeloc")
+
+
+def _recipe(arguments: argparse.Namespace) -> Any:
+    from spikeloc.recipe import load_recipe
+
+    values = dict(arguments.values)
+    if arguments.seed is not None:
+        values["seed"] = arguments.seed
+    if getattr(arguments, "epochs", None) is not None:
+        values["training.epochs"] = arguments.epochs
+    recipe = load_recipe(arguments.recipe)
+    return recipe.with_values(values) if values else recipe
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from spikeloc.progress import TrainingDisplay
+    from spikeloc.training import train
+
+    recipe = _recipe(arguments)
+    with TrainingDisplay() as display:
+        run = train(recipe, arguments.out or Path("runs") / recipe.name, resume=arguments.resume, watch=display)
+    _score(run)
+
+
+def _score(run: Any) -> None:
+    from spikeloc.evaluation import evaluate
+    from spikeloc.report import write_report
+
+    if not run.has("metrics.json"):
+        run.write("metrics.json", json.dumps(evaluate(run), indent=2) + "\n")
+    _print_metrics(run.metrics)
+    report = run.path / "report.html" if run.has("report.html") else write_report(run, run.metrics)
+    print(f"report: {report}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from spikeloc.evaluation import evaluate
+    from spikeloc.runs import Run
+
+    metrics = evaluate(Run.open(arguments.folder), sounds=arguments.sounds, seed=arguments.seed)
+    if arguments.json:
+        print(json.dumps(metrics))
+    else:
+        _print_metrics(metrics)
+
+
+def _print_metrics(metrics: dict[str, Any]) -> None:
+    low, high = (100 * bound for bound in metrics["accuracy_ci95"])
+    error_low, error_high = metrics["mean_absolute_error_deg_ci95"]
+    print(f"{metrics['recipe']}: {metrics['n_sounds']} test sounds, seed {metrics['seed']}")
+    print(f"  accuracy             {100 * metrics['accuracy']:.1f} %   (95 % interval {low:.1f} to {high:.1f}; ", end="")
+    print(f"chance {100 * metrics['chance']:.1f})")
+    print(f"  mean absolute error  {metrics['mean_absolute_error_deg']:.2f} deg  ", end="")
+    print(f"(95 % interval {error_low:.2f} to {error_high:.2f}; ", end="")
+    print(f"a perfect classifier: {metrics['quantisation_floor_deg']:.2f})")
+    print(f"  median absolute error  {metrics['median_absolute_error_deg']:.2f} deg")
+    print(f"  class error          {metrics['class_error_deg']:.2f} deg")
+
+
+def _stimuli(arguments: argparse.Namespace) -> None:
+    from spikeloc import figures
+    from spikeloc.runs import write_whole
+
+    recipe = _recipe(arguments)
+    for caveat in recipe.stimulus.caveats():
+        warnings.warn(caveat, StimulusWarning, stacklevel=2)
+    picture = figures.save(figures.spike_trains(recipe.stimulus.draw(8, seed=recipe.seed), recipe.stimulus))
+    print(write_whole(arguments.out or Path(f"{recipe.name}.png"), picture))
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from spikeloc.report import write_report
+    from spikeloc.runs import Run
+
+    run = Run.open(arguments.folder)
+    print(f"report: {write_report(run, run.metrics)}")
+
+
+def _recipes(_: argparse.Namespace) -> None:
+    from spikeloc.recipe import shipped_recipes
+
+    for name, recipe in shipped_recipes().items():
+        print(f"{name:<18} {recipe.description}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Compiled loops: the one module that imports Numba.
+
+Kernels are plain functions over a range of sounds ``[first, last)``. They release the interpreter lock, so
+:func:`over_sounds` can hand ranges to a few threads, and a background thread can draw the next batch while the
+present one trains. Numba's own parallel loops are avoided on purpose: they compile several times more slowly, and
+their default threading layer aborts the process when two Python threads use it at once.
+
+Compiled code is cached beside the package (or in the user's cache folder where that is read-only), so only the first
+run on a new machine compiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from llvmlite import ir
+from numba import njit
+from numba.core import event, types
+from numba.extending import intrinsic
+
+__all__ = ["inlined", "kernel", "leading_zeros", "on_first_compilation", "over_sounds", "trailing_zeros"]
+
+ZERO_IS_DEFINED = ir.Constant(ir.IntType(1), 0)  # flag of LLVM's bit counts
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile a loop for the CPU: cached on disk, lock released, IEEE arithmetic (no reordering of sums)."""
+    return njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: Function) -> Function:
+    """Compile a small function that other kernels call in their inner loops: it becomes part of each caller."""
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
+    return njit(**options)(function)  # type: ignore[no-any-return]
+
+
+@intrinsic  # type: ignore[misc]
+def leading_zeros(_: Any, word: Any) -> Any:
+    """Number of zero bits above the highest set bit of a uint64; 64 for zero. Compiled code only."""
+    return types.uint64(types.uint64), lambda _, builder, __, words: builder.ctlz(words[0], ZERO_IS_DEFINED)
+
+
+@intrinsic  # type: ignore[misc]
+def trailing_zeros(_: Any, word: Any) -> Any:
+    """Number of zero bits below the lowest set bit of a uint64; 64 for zero. Compiled code only."""
+    return types.uint64(types.uint64), lambda _, builder, __, words: builder.cttz(words[0], ZERO_IS_DEFINED)
+
+
+@cache
+def _workers(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="spikeloc")
+
+
+def over_sounds(function: Callable[..., object], n_sounds: int, *arguments: object, chunk: int = 1) -> None:
+    """Call ``function(first, last, *arguments)`` over all sounds, split over ``torch.get_num_threads()`` threads.
+
+    Ranges begin at multiples of ``chunk``. A kernel that sums over sounds keeps one accumulator per chunk and adds
+    them in order afterwards, so that its result does not depend on the number of threads.
+    """
+    n_chunks = -(-n_sounds // chunk)
+    n_threads = max(1, min(torch.get_num_threads(), n_chunks))
+    edges = [min(n_sounds, (i * n_chunks // n_threads) * chunk) for i in range(n_threads)] + [n_sounds]
+    ranges = list(zip(edges[:-1], edges[1:], strict=True))
+    # The calling thread takes the first range itself: one hand-over less.
+    waiting = [_workers(n_threads).submit(function, first, last, *arguments) for first, last in ranges[1:]]
+    function(*ranges[0], *arguments)
+    for task in waiting:
+        task.result()
+
+
+class _OnCompilation(event.Listener):
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def on_start(self, event: event.Event) -> None:  # noqa: ARG002
+        if self.callback is not None:
+            callback, self.callback = self.callback, None
+            callback()
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing to do: the listener only announces the start."""
+
+
+def on_first_compilation(callback: Callable[[], None]) -> None:
+    """Call back when a loop has to be compiled because no cache holds it, once. Replaces an earlier callback."""
+    if _listener:
+        event.unregister("numba:compile", _listener.pop())
+    _listener.append(_OnCompilation(callback))
+    event.register("numba:compile", _listener[0])
+
+
+_listener: list[_OnCompilation] = []

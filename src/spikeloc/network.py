@@ -1,0 +1,224 @@
+"""The network: spikes of the fibres -> activity of the output neurons.
+
+    fibres -> [hidden LIF layer] * n -> output neurons (leaky, or spiking where the readout counts spikes)
+
+``hidden = []`` is the seed's membrane-only network. All weights are plain matrices, no biases.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+import torch
+from pydantic import BeforeValidator, Field, model_validator
+from torch import Tensor, nn
+
+from spikeloc.errors import UserError
+from spikeloc.neurons import LIF, Surrogate, fused, reference
+from spikeloc.neurons.layer import LayerOutput
+from spikeloc.neurons.models import Reset, decay
+from spikeloc.neurons.surrogate import SurrogateName
+from spikeloc.settings import Settings, Time
+from spikeloc.spikes import SpikeEvents
+from spikeloc.units import ms
+
+__all__ = ["Activity", "EngineName", "Network", "NetworkSettings", "Output"]
+
+Output = Literal["mean", "max", "count"]
+EngineName = Literal["fused", "reference"]
+PositiveTime = Annotated[Time, Field(gt=0)]
+LayerSize = Annotated[int, Field(ge=1, le=65_536)]
+
+
+def _as_tuple(sizes: object) -> object:
+    return (sizes,) if isinstance(sizes, int) else sizes
+
+
+class Engine(Protocol):
+    """What an engine computes; :mod:`spikeloc.neurons.reference` documents and defines each function."""
+
+    def lif_layer(
+        self,
+        spikes: Tensor | SpikeEvents,
+        weights: Tensor,
+        neuron: LIF,
+        dt: float,
+        *,
+        time_weights: Tensor | None = None,
+        want_spikes: bool = False,
+        want_membrane: bool = False,
+    ) -> LayerOutput: ...
+
+    def weighted_counts(self, spikes: Tensor | SpikeEvents, time_weights: Tensor) -> Tensor: ...
+
+    def leaky_trace(self, spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: float) -> Tensor: ...
+
+
+ENGINES: dict[EngineName, Engine] = {"fused": fused, "reference": reference}
+
+
+class NetworkSettings(Settings):
+    """The network of a recipe."""
+
+    hidden: Annotated[tuple[LayerSize, ...], BeforeValidator(_as_tuple)] = (30,)
+    """Spiking neurons in each hidden layer; empty for a membrane-only network."""
+    tau: PositiveTime | tuple[PositiveTime, ...] = 20 * ms
+    """Membrane time constant of the hidden neurons: one for all layers, or a list with one for each."""
+    output_tau: PositiveTime = 20 * ms
+    """Membrane time constant of the output neurons."""
+    reset: Reset = "zero"
+    """What a spike does to the membrane: to zero, or less the threshold; the late ones replicate old notebooks."""
+    reset_gradient: bool = True
+    """Whether the gradient also flows through the reset."""
+    surrogate: SurrogateName = "superspike"
+    """Shape of the surrogate gradient."""
+    slope: float = Field(100.0, gt=0)
+    """Steepness of the surrogate gradient."""
+    initial_weights: Literal["fan_in", "fan_out"] = "fan_in"
+    """Uniform in +-gain/sqrt(n), where n is a layer's number of inputs, or (the seed's slip) of outputs."""
+    weight_gain: float = Field(1.0, gt=0)
+    """Factor on the initial weights."""
+    engine: EngineName = "fused"
+    """`fused`: compiled loops for the CPU that follow the spikes; `reference`: plain PyTorch, any device."""
+
+    @model_validator(mode="after")
+    def _check(self) -> NetworkSettings:
+        if isinstance(self.tau, tuple) and len(self.tau) != len(self.hidden):
+            raise UserError(f"tau lists {len(self.tau)} time constants for {len(self.hidden)} hidden layers")
+        return self
+
+    def neurons(self) -> list[LIF]:
+        """The neuron of each hidden layer."""
+        taus = self.tau if isinstance(self.tau, tuple) else (self.tau,) * len(self.hidden)
+        return [self._neuron(tau) for tau in taus]
+
+    def output_neuron(self) -> LIF:
+        """The spiking output neuron, for the readout that counts output spikes."""
+        return self._neuron(self.output_tau)
+
+    def _neuron(self, tau: float) -> LIF:
+        return LIF(tau, self.reset, Surrogate(self.surrogate, self.slope), self.reset_gradient)
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a network did with a batch: B sounds, T time steps, K output neurons.
+
+    output   mean or maximum of the output potential, or spikes counted   [B, K]
+    rates    mean firing rate of every neuron of each spiking layer, Hz   one [H] for each layer
+    trace    output potential over time, if recorded                     [B, T, K]
+    hidden   spikes and membranes of each hidden layer, if recorded       one LayerOutput for each layer
+    """
+
+    output: Tensor
+    rates: tuple[Tensor, ...]
+    trace: Tensor | None = None
+    hidden: tuple[LayerOutput, ...] = ()
+
+
+class Network(nn.Module):
+    """Spikes -> activity, under the settings of a recipe. Was the seed's ``snn``.
+
+    n_inputs, n_outputs   number of fibres and of output neurons
+    dt                    time step in seconds
+    generator             draws the initial weights
+    """
+
+    def __init__(
+        self, settings: NetworkSettings, n_inputs: int, n_outputs: int, dt: float, *, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.dt = dt
+        sizes = [n_inputs, *settings.hidden, n_outputs]
+        self.weights = nn.ParameterList(
+            initial_weights(n_in, n_out, settings, generator)
+            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
+        """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
+        n_steps = spikes.shape[1]
+        if n_steps < 1 or spikes.shape[2] != self.weights[0].shape[0]:
+            raise UserError(
+                f"the spikes have {n_steps} time steps of {spikes.shape[2]} fibres; "
+                f"this network expects at least one step of {self.weights[0].shape[0]} fibres"
+            )
+        engine = ENGINES[self.settings.engine]
+        ones = torch.ones(n_steps)
+        # The two sums over time that stand for whole traces: spike count, and the mean of a leaky integrator.
+        time_weights = torch.stack([ones, mean_potential_weights(n_steps, self.settings.output_tau, self.dt)])
+        time_weights = time_weights.to(self.weights[0])
+        x: Tensor | SpikeEvents = spikes
+        rates, layers = [], []
+        neurons = self.settings.neurons()
+        for depth, neuron in enumerate(neurons):
+            wanted = record or depth + 1 < len(neurons) or output != "mean"
+            layer = engine.lif_layer(
+                x,
+                self.weights[depth],
+                neuron,
+                self.dt,
+                time_weights=time_weights,
+                want_spikes=wanted,
+                want_membrane=record,
+            )
+            assert layer.sums is not None
+            rates.append(self._rate(layer.sums[:, 0], n_steps))
+            layers.append(layer)
+            if layer.spikes is not None:
+                x = layer.spikes
+        return self._output(engine, x, layers, rates, time_weights, output, record)
+
+    def _output(
+        self,
+        engine: Engine,
+        x: Tensor | SpikeEvents,
+        layers: list[LayerOutput],
+        rates: list[Tensor],
+        time_weights: Tensor,
+        output: Output,
+        record: bool,
+    ) -> Activity:
+        weights, n_steps = self.weights[-1], time_weights.shape[1]
+        trace = None
+        if record or output == "max":
+            trace = engine.leaky_trace(x, weights, self.settings.output_tau, self.dt)
+        if output == "count":
+            neuron = self.settings.output_neuron()
+            layer = engine.lif_layer(x, weights, neuron, self.dt, time_weights=time_weights)
+            assert layer.sums is not None
+            scores = layer.sums[:, 0]
+            rates = [*rates, self._rate(scores, n_steps)]
+        elif output == "max":
+            assert trace is not None
+            scores = trace.max(dim=1).values
+        else:
+            sums = layers[-1].sums if layers else engine.weighted_counts(x, time_weights)
+            assert sums is not None
+            scores = sums[:, 1] @ weights
+        return Activity(scores, tuple(rates), trace if record else None, tuple(layers) if record else ())
+
+    def _rate(self, counts: Tensor, n_steps: int) -> Tensor:
+        return counts.mean(dim=0) / (n_steps * self.dt)
+
+
+def mean_potential_weights(n_steps: int, tau: float, dt: float) -> Tensor:
+    """How much an input at each step adds to a leaky integrator's mean potential, float64, [time].
+
+    u_t = a u_{t-1} + (1 - a) i_t has the time-mean  sum_t c_t i_t,  c_t = (1 - a^(T - t)) / T  (geometric series).
+    """
+    a = decay(tau, dt)
+    remaining = torch.arange(n_steps, 0, -1, dtype=torch.float64)
+    return (1 - a**remaining) / n_steps
+
+
+def initial_weights(n_in: int, n_out: int, settings: NetworkSettings, generator: torch.Generator) -> nn.Parameter:
+    """Weights [n_in, n_out], uniform in +-gain / sqrt(n) with n the layer's inputs (or its outputs, as in the seed)."""
+    n = n_in if settings.initial_weights == "fan_in" else n_out
+    bound = settings.weight_gain / math.sqrt(n)
+    return nn.Parameter((2 * torch.rand(n_in, n_out, generator=generator) - 1) * bound)
+
+

@@ -1,0 +1,95 @@
+"""The reference engine: layers in plain PyTorch, on any device. It defines what every engine must compute.
+
+An engine is a module with three functions of the same names, signatures and results: :func:`lif_layer`,
+:func:`weighted_counts` and :func:`leaky_trace`.
+
+Shapes: B sounds, T time steps, N inputs, H neurons, K weightings of time.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikeloc.neurons.layer import LayerOutput
+from spikeloc.neurons.models import LIF, decay
+from spikeloc.spikes import SpikeEvents
+
+__all__ = ["leaky_trace", "lif_layer", "weighted_counts"]
+
+
+def lif_layer(
+    spikes: Tensor | SpikeEvents,
+    weights: Tensor,
+    neuron: LIF,
+    dt: float,
+    *,
+    time_weights: Tensor | None = None,
+    want_spikes: bool = False,
+    want_membrane: bool = False,
+) -> LayerOutput:
+    """Run a layer of neurons over whole spike trains, the membranes starting at rest.
+
+        i_t = x_t W            then the equations of ``neuron``
+        sums_k = sum_t c_{k,t} s_t
+
+    spikes         x, binary for events, any numbers for a tensor     [1]   B T N
+    weights        W                                                  [1]   N H
+    dt             time step                                          [s]
+    time_weights   c; the sums a readout needs without a time axis    [1]   K T
+
+    Returns a LayerOutput: ``sums`` [B K H] if time_weights are given, ``spikes`` [B T H] and ``membrane`` [B T H]
+    (v before the reset, without gradient) if wanted. Gradients flow to weights and to a tensor of spikes.
+    """
+    current = dense(spikes, weights) @ weights  # B T H
+    a = decay(neuron.tau, dt)
+    nothing = torch.zeros_like(current[:, 0])
+    v, s, s_before = nothing, nothing, nothing
+    membranes, trains = [], []
+    for t in range(current.shape[1]):
+        v = _membrane(neuron, a, v, current[:, t], s, s_before)
+        s_new = neuron.surrogate(v - 1)
+        membranes.append(v.detach())
+        trains.append(s_new)
+        s_before, s = s, s_new if neuron.reset_gradient else s_new.detach()
+    train = torch.stack(trains, dim=1)
+    return LayerOutput(
+        sums=None if time_weights is None else torch.einsum("kt,bth->bkh", time_weights.to(train), train),
+        spikes=train if want_spikes else None,
+        membrane=torch.stack(membranes, dim=1) if want_membrane else None,
+    )
+
+
+def _membrane(neuron: LIF, a: float, v: Tensor, current: Tensor, s: Tensor, s_before: Tensor) -> Tensor:
+    match neuron.reset:
+        case "zero":
+            return a * v * (1 - s) + current
+        case "subtract":
+            return a * (v - s) + current
+        case "late_zero":
+            return (a * v + current) * (1 - s_before)
+        case "late_subtract":
+            return a * v + current - s_before
+
+
+def weighted_counts(spikes: Tensor | SpikeEvents, time_weights: Tensor) -> Tensor:
+    """Sum of each input's spikes under each weighting of time, ``sum_t c_{k,t} x_t``: [K T] -> [B K N]."""
+    return torch.einsum("kt,btn->bkn", time_weights, dense(spikes, time_weights))
+
+
+def leaky_trace(spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: float) -> Tensor:
+    """Potential of non-spiking leaky integrators, ``u_t = a u_{t-1} + (1 - a) x_t W``: [B T N], [N H] -> [B T H]."""
+    a = decay(tau, dt)
+    current = (1 - a) * (dense(spikes, weights) @ weights)
+    u = torch.zeros_like(current[:, 0])
+    trace = []
+    for t in range(current.shape[1]):
+        u = a * u + current[:, t]
+        trace.append(u)
+    return torch.stack(trace, dim=1)
+
+
+def dense(spikes: Tensor | SpikeEvents, like: Tensor) -> Tensor:
+    """Spikes as numbers of the type and on the device of ``like``."""
+    tensor = spikes.to_dense() if isinstance(spikes, SpikeEvents) else spikes
+    return tensor.to(dtype=like.dtype, device=like.device)

@@ -1,0 +1,90 @@
+"""Progress on a terminal: what a person sees while work goes on. Writes to standard error."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from spikeloc.compiled import on_first_compilation
+from spikeloc.recipe import Recipe
+
+__all__ = ["TrainingDisplay", "announce_compilation"]
+
+
+class TrainingDisplay:
+    """A watch for training: a live bar on a terminal, a line for each epoch elsewhere. Use it in a ``with`` block."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        self.bar = Progress(*columns, console=self.console, transient=True)
+        self.task: TaskID | None = None
+        self.epochs = 0
+        self.state = ""
+
+    def __enter__(self) -> TrainingDisplay:
+        announce_compilation(self.console)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:
+        """Announce what is trained, and start the bar."""
+        sizes = [recipe.stimulus.n_fibres, *recipe.network.hidden, recipe.readout.n_outputs]
+        layers = "-".join(map(str, sizes))
+        resumed = f", resumed after epoch {epochs_done}" if epochs_done else ""
+        kind = recipe.network.engine
+        self.console.print(f"training {recipe.name}: {layers} neurons, {kind} engine on {device}{resumed}")
+        self.epochs = recipe.training.epochs
+        if self.console.is_terminal:
+            self.bar.start()
+            self.task = self.bar.add_task(self._title(epochs_done), total=self.epochs, completed=epochs_done, state="")
+
+    def first_loss(self, expected: float | None, seen: float) -> None:
+        """The first batch's loss beside that of a network that says nothing."""
+        beside = "" if expected is None else f" (a network that knows nothing: {expected:.2f} = ln classes)"
+        self.console.print(f"first loss {seen:.2f}{beside}")
+
+    def batch(self, epoch: int, done: int, total: int) -> None:
+        """Move the bar."""
+        if self.task is not None and (done % 8 == 0 or done == total):
+            self.bar.update(self.task, description=self._title(epoch), completed=epoch + done / total, state=self.state)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Show the loss and the validation accuracy of the last epoch."""
+        self.state = f"loss {row['loss']:.3f}"
+        if "validation_accuracy" in row:
+            self.state += f", validation accuracy {100 * row['validation_accuracy']:.1f} %"
+        if self.task is None:
+            self.console.print(f"epoch {row['epoch']:.0f}/{self.epochs}: {self.state}, {row['seconds']:.1f} s")
+
+    def finished(self, reason: str) -> None:
+        """Stop the bar and say why training is over."""
+        self.bar.stop()
+        self.console.print(f"training is over: {reason}" + (f"; {self.state}" if self.state else ""))
+
+    def _title(self, epoch: int) -> str:
+        return f"epoch {min(epoch + 1, self.epochs)}/{self.epochs}"
+
+
+def announce_compilation(console: Console) -> None:
+    """Say once, when it happens, that loops are being compiled."""
+    said = threading.Event()
+
+    def say() -> None:
+        if not said.is_set():
+            said.set()
+            console.print("compiling loops for this machine (once, a few seconds)")
+
+    on_first_compilation(say)

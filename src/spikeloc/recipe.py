@@ -1,0 +1,162 @@
+"""The recipe: one frozen description of a whole run, written as a TOML file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import Field
+
+from spikeloc.errors import UserError
+from spikeloc.network import NetworkSettings
+from spikeloc.readout import Readout
+from spikeloc.settings import Rate, Settings, nearest
+from spikeloc.stimuli import ToneStimulus
+
+__all__ = ["EvaluationSettings", "RatePenalty", "Recipe", "TrainingSettings", "load_recipe", "shipped_recipes"]
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class RatePenalty(Settings):
+    """Penalty on hidden neurons that fire too fast:  weight * mean over neurons of (max(0, r - lower) / (upper - lower))^2.
+
+    r is a neuron's rate, averaged over a batch of sounds and their duration.
+    """
+
+    layer: int | None = Field(None, ge=0)
+    """Spiking layer it acts on, counted from 0; left out, every one."""
+    lower: Rate = Field(ge=0)
+    """Rate up to which nothing is charged."""
+    upper: Rate = Field(gt=0)
+    """Rate at which `weight` is charged."""
+    weight: float = Field(gt=0)
+    """Charge at the upper rate."""
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse an empty range."""
+        if self.upper <= self.lower:
+            raise UserError(f"upper rate {self.upper:g}/s is not above lower rate {self.lower:g}/s")
+
+
+class TrainingSettings(Settings):
+    """How a network is trained."""
+
+    sounds: Positive = 16_384
+    """Training sounds in an epoch."""
+    fresh: bool = True
+    """Fresh sounds in every epoch, or the same ones, shuffled."""
+    batch: Positive = 128
+    """Sounds in a batch."""
+    epochs: Positive = 10
+    """Passes over `sounds` sounds."""
+    learning_rate: float = Field(0.01, gt=0)
+    """Step size of Adam."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """The step size over training: constant, or falling to zero along half a cosine."""
+    validation_sounds: int = Field(2048, ge=0)
+    """Sounds that choose the best weights after each epoch; 0 keeps the last weights."""
+    patience: int = Field(0, ge=0)
+    """Stop after this many epochs without a better validation loss; 0 never stops early."""
+    rate_penalty: tuple[RatePenalty, ...] = ()
+    """Penalties on firing rates."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; `auto` is the GPU for the reference engine, if there is one, and the CPU for the fused engine."""
+
+
+class EvaluationSettings(Settings):
+    """How a trained network is tested."""
+
+    sounds: Positive = 4096
+    """Test sounds."""
+
+
+class Recipe(Settings):
+    """One frozen description of a whole run."""
+
+    name: str = Field("unnamed", min_length=1)
+    """A short name."""
+    description: str = ""
+    """What it is for, in a sentence."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of everything random."""
+    stimulus: ToneStimulus = ToneStimulus()
+    network: NetworkSettings = NetworkSettings()
+    readout: Readout = Readout()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def with_values(self, values: Mapping[str, str | int | float | bool]) -> Recipe:
+        """The recipe with dotted keys changed, such as ``{"network.tau": "5 ms"}``; texts are read as in a TOML file."""
+        words = self.words()
+        for key, value in values.items():
+            section = words
+            *path, last = key.split(".")
+            for step in path:
+                section = section.setdefault(step, {})
+                if not isinstance(section, dict):
+                    raise UserError(f"{key} is not a setting: {step} is not a section of a recipe")
+            section[last] = read_word(value) if isinstance(value, str) else value
+        return Recipe.read(words)
+
+    def words(self) -> dict[str, Any]:
+        """The complete recipe as nested tables, quantities written with their units."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """The complete recipe as TOML; reading it gives an equal recipe."""
+        return tomli_w.dumps(self.words())
+
+
+def read_word(text: str) -> Any:
+    """A value typed on a command line: TOML where it is TOML, a list where it has commas, else the text itself."""
+    for attempt in (text, f"[{text}]" if "," in text else text):
+        try:
+            return tomllib.loads(f"value = {attempt}")["value"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return [part.strip() for part in text.split(",")] if "," in text else text
+
+
+def shipped_recipes() -> dict[str, Recipe]:
+    """All recipes that come with the package, by name."""
+    folder = resources.files("spikeloc") / "recipes"
+    names = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return {name: load_recipe(name) for name in names}
+
+
+def load_recipe(recipe: str | Path) -> Recipe:
+    """Read a shipped recipe by its name, or a recipe file by its path. Raises UserError."""
+    text = str(recipe)
+    shipped = resources.files("spikeloc") / "recipes" / f"{text}.toml"
+    if re.fullmatch(r"[\w-]+", text) and shipped.is_file():
+        return parse_recipe(shipped.read_text(encoding="utf-8"), text)
+    path = Path(recipe)
+    if not path.exists():
+        folder = resources.files("spikeloc") / "recipes"
+        names = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+        raise UserError(
+            f"there is no recipe {text!r}{nearest(text, names)}; give a path to a TOML file or one of {', '.join(names)}"
+        )
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), path.stem, source=text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"cannot read the recipe {text}: {reason}") from None
+
+
+def parse_recipe(toml: str, name: str, source: str | None = None) -> Recipe:
+    """A recipe from the text of a TOML file; ``name`` is used where the text gives none. Raises UserError."""
+    try:
+        words = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"the recipe {source or name} is not valid TOML: {error}") from None
+    try:
+        return Recipe.read({"name": name, **words})
+    except UserError as error:
+        raise UserError(f"recipe {source or name}: {error}") from None

@@ -1,0 +1,6 @@
+"""Stimuli: where a source is -> what reaches the two ears -> spikes of auditory-nerve fibres."""
+
+from spikeloc.stimuli.sounds import Sounds
+from spikeloc.stimuli.tone import ToneStimulus
+
+__all__ = ["Sounds", "ToneStimulus"]

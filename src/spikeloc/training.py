@@ -1,0 +1,268 @@
+"""Training: recipe -> run. Killed at any moment, it continues to the same weights, bit for bit.
+
+Every epoch depends only on the recipe, the epoch's number and the state at its start; that state (weights, Adam's
+moments, best weights so far, history) is one file, replaced whole after each epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeloc.batches import batches_of
+from spikeloc.errors import StimulusWarning, UserError
+from spikeloc.network import Activity, Network
+from spikeloc.randomness import permutation
+from spikeloc.recipe import Recipe, TrainingSettings
+from spikeloc.runs import Run, build_network, read_safetensors, write_safetensors
+from spikeloc.stimuli import Sounds
+
+__all__ = ["Silent", "Watch", "train"]
+
+CHECKPOINT = "checkpoint.safetensors"
+MODEL = "model.safetensors"
+
+
+class Watch(Protocol):
+    """Something that is told how training goes."""
+
+    def started(self, recipe: Recipe, device: str, epochs_done: int) -> None: ...
+    def first_loss(self, expected: float | None, seen: float) -> None: ...
+    def batch(self, epoch: int, done: int, total: int) -> None: ...
+    def epoch(self, row: dict[str, float]) -> None: ...
+    def finished(self, reason: str) -> None: ...
+
+
+class Silent:
+    """A watch that says nothing."""
+
+    def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:
+        """Training begins, or continues after some epochs."""
+
+    def first_loss(self, expected: float | None, seen: float) -> None:
+        """Loss of the first batch, beside that of a network that says nothing."""
+
+    def batch(self, epoch: int, done: int, total: int) -> None:
+        """Some batches of an epoch are done."""
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """An epoch is done; its row of the history."""
+
+    def finished(self, reason: str) -> None:
+        """Training is over, and why."""
+
+
+@dataclass
+class _State:
+    """Where training stands between two epochs."""
+
+    network: Network
+    optimiser: torch.optim.Adam
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)  # copies, never the live parameters
+    best_epoch: int = 0
+    best_loss: float = math.inf
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history)
+
+
+def train(recipe: Recipe, out: str | Path, *, resume: bool = False, watch: Watch | None = None) -> Run:
+    """Train the recipe's network; the weights and the history end up in the run folder ``out``.
+
+    With ``resume``, a run that was interrupted is continued, and a finished one is returned as it is. Raises UserError
+    if the folder exists and is not to be resumed, or holds the run of another recipe, or if the loss stops being a
+    number.
+    """
+    watch = watch or Silent()
+    device = choose_device(recipe.training, recipe.network.engine)
+    run = _open_or_create(Path(out), recipe, resume)
+    for caveat in recipe.stimulus.caveats():
+        warnings.warn(caveat, StimulusWarning, stacklevel=2)
+    if run.has(MODEL):
+        watch.finished("this run was finished before")
+        return run
+    state = _restore(run, recipe, device)
+    watch.started(recipe, str(device), state.epoch)
+    reason = "all epochs done"
+    while state.epoch < recipe.training.epochs:
+        _train_epoch(recipe, state, watch)
+        _save(run, state)
+        watch.epoch(state.history[-1])
+        if 0 < recipe.training.patience <= state.epoch - state.best_epoch:
+            reason = f"no better validation loss in {recipe.training.patience} epochs"
+            break
+    # Killed after its last checkpoint, a run may have an older history beside it.
+    run.write("history.csv", history_csv(state.history))
+    about = {"epoch": state.best_epoch, "format": "spikeloc model 1"}
+    write_safetensors(run.path / MODEL, state.best, about)
+    (run.path / CHECKPOINT).unlink(missing_ok=True)
+    watch.finished(reason)
+    return run
+
+
+def _open_or_create(path: Path, recipe: Recipe, resume: bool) -> Run:
+    if not resume or not (path / "recipe.toml").is_file():
+        return Run.create(path, recipe)
+    run = Run.open(path)
+    if run.recipe != recipe:
+        key = _first_difference(run.recipe.words(), recipe.words())
+        raise UserError(f"{path} was made by another recipe ({key} differs), so it cannot be resumed with this one")
+    return run
+
+
+def _first_difference(one: dict[str, object], other: dict[str, object]) -> str:
+    for key in {**one, **other}:
+        a, b = one.get(key), other.get(key)
+        if a != b:
+            return f"{key}.{_first_difference(a, b)}" if isinstance(a, dict) and isinstance(b, dict) else key
+    return "nothing"
+
+
+def choose_device(settings: TrainingSettings, engine: str) -> torch.device:
+    """Where the recipe trains. Raises UserError if that cannot be."""
+    if settings.device == "cuda" and engine == "fused":
+        raise UserError("the fused engine runs on the CPU; for the GPU add --network.engine reference")
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device is 'cuda', but no GPU is available; use 'cpu' or 'auto'")
+    wants_gpu = settings.device == "cuda" or (settings.device == "auto" and engine == "reference")
+    return torch.device("cuda" if wants_gpu and torch.cuda.is_available() else "cpu")
+
+
+def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
+    settings, epoch = recipe.training, state.epoch
+    began = time.monotonic()
+    losses = []
+    n_batches = math.ceil(settings.sounds / settings.batch)
+    for done, sounds in enumerate(_training_batches(recipe, epoch)):
+        rate = learning_rate(settings, epoch * n_batches + done)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        activity = state.network(sounds.events, recipe.readout.output)
+        loss = recipe.readout.loss(activity, sounds.angle, recipe.stimulus.max_ipd)
+        loss = loss + rate_penalty(settings, activity)
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimiser.step()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise UserError(f"the loss is {losses[-1]} in epoch {epoch + 1}; lower training.learning_rate")
+        if epoch == 0 and done == 0:
+            watch.first_loss(recipe.readout.expected_first_loss, losses[0])
+        watch.batch(epoch, done + 1, n_batches)
+    row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), "learning_rate": rate}
+    row |= _validate(recipe, state.network)
+    row["seconds"] = round(time.monotonic() - began, 3)
+    state.history.append(row)
+    _keep_best(state, row)
+
+
+def _training_batches(recipe: Recipe, epoch: int) -> Iterator[Sounds]:
+    n = recipe.training.sounds
+    if recipe.training.fresh:
+        indices = np.arange(epoch * n, (epoch + 1) * n, dtype=np.int64)
+    else:
+        indices = permutation(recipe.seed, "training", n, epoch)
+    return batches_of(recipe.stimulus, indices, recipe.training.batch, seed=recipe.seed, stream="training")
+
+
+def learning_rate(settings: TrainingSettings, step: int) -> float:
+    """Step size at a training step: constant, or lr (1 + cos(pi step / steps)) / 2."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    steps = settings.epochs * math.ceil(settings.sounds / settings.batch)
+    return settings.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def rate_penalty(settings: TrainingSettings, activity: Activity) -> Tensor:
+    """The recipe's penalties on the firing rates of the spiking layers, summed. Was the seed's ``loss_reg_fn``."""
+    total = activity.output.new_zeros(())
+    for penalty in settings.rate_penalty:
+        if penalty.layer is not None and penalty.layer >= len(activity.rates):
+            raise UserError(
+                f"training.rate_penalty names layer {penalty.layer}, but there are {len(activity.rates)} spiking layers"
+            )
+        layers = activity.rates if penalty.layer is None else (activity.rates[penalty.layer],)
+        for rates in layers:
+            excess = (rates - penalty.lower).clamp(min=0) / (penalty.upper - penalty.lower)
+            total = total + penalty.weight * excess.square().mean()
+    return total
+
+
+@torch.no_grad()
+def _validate(recipe: Recipe, network: Network) -> dict[str, float]:
+    n = recipe.training.validation_sounds
+    if n == 0:
+        return {}
+    loss, correct = 0.0, 0
+    limit, readout = recipe.stimulus.max_ipd, recipe.readout
+    indices = np.arange(n, dtype=np.int64)
+    for sounds in batches_of(recipe.stimulus, indices, 256, seed=recipe.seed, stream="validation"):
+        activity = network(sounds.events, readout.output)
+        loss += readout.loss(activity, sounds.angle, limit).item() * len(sounds)
+        correct += int((readout.decide(activity, limit).label == readout.true_label(sounds.angle, limit)).sum())
+    return {"validation_loss": loss / n, "validation_accuracy": correct / n}
+
+
+def _keep_best(state: _State, row: dict[str, float]) -> None:
+    # Without validation the last weights are the best known.
+    loss = row.get("validation_loss", -float(state.epoch))
+    if loss < state.best_loss:
+        state.best = {name: value.clone() for name, value in state.network.state_dict().items()}
+        state.best_loss, state.best_epoch = loss, state.epoch
+
+
+def _save(run: Run, state: _State) -> None:
+    tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"best/{name}": value for name, value in state.best.items()}
+    for index, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}
+    about = {"history": state.history, "best_epoch": state.best_epoch, "best_loss": state.best_loss}
+    write_safetensors(run.path / CHECKPOINT, tensors, about)
+    run.write("history.csv", history_csv(state.history))
+
+
+def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
+    network = build_network(recipe).to(device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.training.learning_rate, fused=True)
+    state = _State(network, optimiser)
+    if not run.has(CHECKPOINT):
+        return state
+    tensors, about = read_safetensors(run.path / CHECKPOINT, run.read(CHECKPOINT))
+    state.history, state.best_epoch, state.best_loss = about["history"], about["best_epoch"], about["best_loss"]
+    network.load_state_dict(_part(tensors, "network/"))
+    state.best = {name: value.to(device) for name, value in _part(tensors, "best/").items()}
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in _part(tensors, "adam/").items():
+        index, key = name.split("/")
+        moments.setdefault(int(index), {})[key] = value
+    whole = copy.deepcopy(optimiser.state_dict())
+    whole["state"] = moments
+    optimiser.load_state_dict(whole)
+    return state
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def history_csv(history: list[dict[str, float]]) -> str:
+    """The history as CSV, one row for each epoch."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()

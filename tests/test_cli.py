@@ -1,0 +1,122 @@
+import json
+
+import pytest
+
+from spikeloc.cli import main
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tiny_recipe, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "tiny.toml"
+    path.write_text(tiny_recipe.to_toml())
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run_folder(recipe_file, tmp_path_factory):
+    """A run made the way a user makes one."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["train", recipe_file, "--out", str(out)]) == 0
+    return out
+
+
+def mistake(capsys, *words):
+    assert main(list(words)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("spikeloc: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_train_leaves_a_trained_network_a_score_and_a_report(run_folder):
+    names = {item.name for item in run_folder.iterdir()}
+    assert names >= {"recipe.toml", "environment.json", "history.csv", "model.safetensors", "metrics.json", "report.html"}
+    assert any((run_folder / "figures").iterdir())
+
+
+def test_train_says_what_it_does(recipe_file, tmp_path, capsys):
+    assert main(["train", recipe_file, "--out", str(tmp_path / "x"), "--epochs", "2", "--seed", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert "training tiny: 10-5-4 neurons" in err
+    assert "first loss" in err
+    assert "1.39 = ln classes" in err
+    assert "epoch 2/2: loss" in err
+    assert "accuracy" in out
+    assert "chance 25.0" in out
+    assert str(tmp_path / "x" / "report.html") in out
+    assert 'seed = 3' in (tmp_path / "x" / "recipe.toml").read_text()
+
+
+def test_resuming_a_finished_run_prints_its_score_again(recipe_file, run_folder, capsys):
+    assert main(["train", recipe_file, "--out", str(run_folder), "--resume"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_evaluate_json_is_one_object_and_nothing_else(run_folder, capsys):
+    before = (run_folder / "metrics.json").read_text()
+    assert main(["evaluate", str(run_folder), "--sounds", "50", "--seed", "9", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert (metrics["n_sounds"], metrics["seed"]) == (50, 9)
+    assert (run_folder / "metrics.json").read_text() == before
+
+
+def test_stimuli_and_report_make_pictures(recipe_file, run_folder, tmp_path, capsys):
+    picture = tmp_path / "x.png"
+    assert main(["stimuli", recipe_file, "--out", str(picture), "--stimulus.phase", "fixed"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    (run_folder / "report.html").unlink()
+    assert main(["report", str(run_folder)]) == 0
+    assert (run_folder / "report.html").exists()
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_recipes_are_listed_one_a_line(capsys):
+    assert main(["recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("tone ") for line in lines)
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["stimuli"], ["report"], ["recipes"]])
+def test_help_has_an_explanation(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert "usage: spikeloc" in out
+    if command in ([], ["train"], ["evaluate"], ["stimuli"]):
+        assert "example" in out
+    if command == ["train"]:
+        assert "--network.hidden" in out
+
+
+def test_mistakes_end_with_status_2_and_one_sentence(recipe_file, run_folder, tmp_path, capsys):
+    fresh = str(tmp_path / "fresh")
+    assert "did you mean 'tone'" in mistake(capsys, "train", "tonne")
+    assert "did you mean 'tau'" in mistake(capsys, "train", recipe_file, "--out", fresh, "--network.tua", "5 ms")
+    assert "it is in 'Hz'" in mistake(capsys, "train", recipe_file, "--out", fresh, "--network.tau=20 Hz")
+    assert "has no unit" in mistake(capsys, "train", recipe_file, "--out", fresh, "--network.tau", "20")
+    assert "needs a value" in mistake(capsys, "train", recipe_file, "--out", fresh, "--network.tau")
+    assert "epochs is 0" in mistake(capsys, "train", recipe_file, "--out", fresh, "--epochs", "0")
+    assert "did you mean '--out'" in mistake(capsys, "train", recipe_file, "--uot", fresh)
+    assert "exists" in mistake(capsys, "train", recipe_file, "--out", str(run_folder))
+    assert "there is no run folder" in mistake(capsys, "evaluate", fresh)
+    assert "not a whole number" in mistake(capsys, "evaluate", str(run_folder), "--sounds", "many")
+    assert "at least 1" in mistake(capsys, "evaluate", str(run_folder), "--sounds", "0")
+    assert "not an option" in mistake(capsys, "recipes", "--long")
+    assert "COMMAND" in mistake(capsys)
+    assert not (tmp_path / "fresh").exists()
+
+
+def test_clipping_is_said(recipe_file, tmp_path, capsys):
+    main(["stimuli", recipe_file, "--out", str(tmp_path / "x.png"), "--stimulus.rate_max", "2000/s"])
+    assert "note: the spike probability reaches 4 and is clipped" in capsys.readouterr().err
+
+
+def test_interruption_says_how_to_go_on(recipe_file, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spikeloc.training.train", interrupt)
+    assert main(["train", recipe_file, "--out", str(tmp_path / "x")]) == 130
+    assert "--resume" in capsys.readouterr().err

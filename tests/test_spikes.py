@@ -1,0 +1,33 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeloc.spikes import SpikeEvents
+
+
+@given(st.integers(0, 5), st.integers(1, 9), st.integers(1, 70), st.floats(0, 1), st.integers(0, 99))
+def test_events_and_tensor_are_the_same_spikes(sounds, steps, neurons, density, seed):
+    dense = torch.rand(sounds, steps, neurons, generator=torch.Generator().manual_seed(seed)) < density
+    events = SpikeEvents.from_dense(dense)
+    assert events.shape == dense.shape
+    assert events.n_spikes == int(dense.sum())
+    assert torch.equal(events.to_dense(), dense)
+
+
+def test_indices_rise_within_a_row():
+    events = SpikeEvents.from_dense(torch.tensor([[[0, 1, 1], [1, 0, 0]]]))
+    assert events.index.tolist() == [1, 2, 0]
+    assert events.start.tolist() == [0, 2, 3]
+
+
+def test_part_of_a_batch():
+    dense = torch.rand(6, 4, 5, generator=torch.Generator().manual_seed(0)) < 0.4
+    events = SpikeEvents.from_dense(dense)
+    assert torch.equal(events.sounds(2, 5).to_dense(), dense[2:5])
+    assert events.sounds(0, 0).shape == (0, 4, 5)
+
+
+def test_too_many_neurons_are_refused():
+    with pytest.raises(ValueError, match="at most 65536"):
+        SpikeEvents.from_dense(torch.zeros(1, 1, 65_537))
