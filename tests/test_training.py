@@ -67,7 +67,7 @@ def test_killed_at_any_write_it_resumes_to_the_same_weights(tiny_recipe, tiny_ru
 
 
 def test_kill_9_and_resume(tiny_recipe, tmp_path):
-    recipe = tiny_recipe.with_values({"training.epochs": 60, "training.sounds": 512})
+    recipe = tiny_recipe.with_values({"training.epochs": 40})
     whole = train(recipe, tmp_path / "whole")
     (tmp_path / "recipe.toml").write_text(recipe.to_toml())
     out = tmp_path / "killed"
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_no_half_written_file(tiny_recipe, tmp_path, monkeypa
 
 
 def test_training_lowers_the_loss(tiny_recipe, tmp_path):
-    recipe = tiny_recipe.with_values({"training.epochs": 20, "training.sounds": 512})
+    recipe = tiny_recipe.with_values({"training.epochs": 12, "training.sounds": 256})
     history = train(recipe, tmp_path / "run").history
     assert history[-1]["loss"] < history[0]["loss"] - 0.1
 
@@ -197,7 +197,7 @@ def test_rate_penalty_of_a_missing_layer_is_refused(tiny_recipe, tmp_path):
 
 def test_rate_penalty_lowers_rates(tiny_recipe, tmp_path):
     def mean_rate(penalties, name):
-        settings = tiny_recipe.training.model_copy(update={"rate_penalty": penalties, "epochs": 20})
+        settings = tiny_recipe.training.model_copy(update={"rate_penalty": penalties, "epochs": 10})
         run = train(tiny_recipe.model_copy(update={"training": settings}), tmp_path / name)
         sounds = run.recipe.stimulus.draw(64, seed=5)
         return run.network()(sounds.events).rates[0].mean().item()

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   spikeloc train tone --out runs/wide --network.hidden 128 --training.epochs 40
   spikeloc train tone --resume                 continue a run that was interrupted
   spikeloc evaluate runs/tone --sounds 20000
+  spikeloc ceiling tone                        what the ideal observer reaches, without training
   spikeloc stimuli tone --out tone.png         example spike trains
   spikeloc recipes                             what is shipped
 """
@@ -77,6 +78,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_ceiling(commands)
     _add_stimuli(commands)
     command = _add(commands, "report", "make a run's report and pictures anew", _report)
     command.add_argument("folder", metavar="RUN", help="a run folder")
@@ -113,6 +115,17 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--sounds", metavar="N", type=_whole, help="test sounds (default: the recipe's)")
     command.add_argument("--seed", metavar="N", type=_whole, help="seed of the test sounds (default: the recipe's)")
     command.add_argument("--json", action="store_true", help="print the metrics as one JSON object and nothing else")
+
+
+def _add_ceiling(commands: Any) -> None:
+    epilog = "example:\n  spikeloc ceiling minimal-model --sounds 20000 --stimulus.duration 200ms"
+    about = "score the ideal and the classical observers on a recipe's stimulus, without training"
+    command = _add(commands, "ceiling", about, _ceiling, epilog)
+    command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
+    command.add_argument("--sounds", metavar="N", type=_whole, help="test sounds (default: the recipe's)")
+    command.add_argument("--seed", metavar="N", help="seed of the sounds (default: the recipe's)")
+    command.add_argument("--json", action="store_true", help="print the metrics as one JSON object and nothing else")
+    command.set_defaults(values={})
 
 
 def _add_stimuli(commands: Any) -> None:
@@ -211,17 +224,37 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         _print_metrics(metrics)
 
 
+def _ceiling(arguments: argparse.Namespace) -> None:
+    from spikeloc.evaluation import ceiling
+
+    recipe = _recipe(arguments)
+    for caveat in recipe.stimulus.caveats():
+        warnings.warn(caveat, StimulusWarning, stacklevel=2)
+    metrics = ceiling(recipe, sounds=arguments.sounds)
+    if arguments.json:
+        print(json.dumps(metrics))
+    else:
+        _print_metrics(metrics)
+
+
 def _print_metrics(metrics: dict[str, Any]) -> None:
-    low, high = (100 * bound for bound in metrics["accuracy_ci95"])
-    error_low, error_high = metrics["mean_absolute_error_deg_ci95"]
+    rows = {"network": metrics} if "accuracy" in metrics else {}
+    rows |= {"ideal observer": metrics["ideal"], **metrics["observers"]}
     print(f"{metrics['recipe']}: {metrics['n_sounds']} test sounds, seed {metrics['seed']}")
-    print(f"  accuracy             {100 * metrics['accuracy']:.1f} %   (95 % interval {low:.1f} to {high:.1f}; ", end="")
-    print(f"chance {100 * metrics['chance']:.1f})")
-    print(f"  mean absolute error  {metrics['mean_absolute_error_deg']:.2f} deg  ", end="")
-    print(f"(95 % interval {error_low:.2f} to {error_high:.2f}; ", end="")
-    print(f"a perfect classifier: {metrics['quantisation_floor_deg']:.2f})")
-    print(f"  median absolute error  {metrics['median_absolute_error_deg']:.2f} deg")
-    print(f"  class error          {metrics['class_error_deg']:.2f} deg")
+    print(f"{'':<27}{'accuracy':>9}  {'95 % interval':<14}{'mean |error|':>13}  {'95 % interval':<15}{'class error':>11}")
+    for name, row in rows.items():
+        low, high = (100 * bound for bound in row["accuracy_ci95"])
+        error_low, error_high = row["mean_absolute_error_deg_ci95"]
+        print(
+            f"  {name.replace('_', ' '):<25}{100 * row['accuracy']:>7.1f} %  {f'{low:.1f} to {high:.1f}':<14}"
+            f"{row['mean_absolute_error_deg']:>9.2f} deg  {f'{error_low:.2f} to {error_high:.2f}':<15}"
+            f"{row['class_error_deg']:>7.2f} deg"
+        )
+    ideal = metrics["ideal"]
+    print(f"  chance is {100 * ideal['chance']:.1f} %; a perfect classifier of these classes has a mean |error| of "
+          f"{ideal['quantisation_floor_deg']:.2f} deg")  # fmt: skip
+    if "fraction_of_ideal" in metrics:
+        print(f"  the network reaches {100 * metrics['fraction_of_ideal']:.1f} % of the ideal observer's accuracy")
 
 
 def _stimuli(arguments: argparse.Namespace) -> None:

@@ -10,31 +10,41 @@
 | `class_error_deg`                          | mean |true class - estimated class| x width: the seed's error         |
 | `confusion`                                | counts, rows estimated, columns true                                  |
 | `n_sounds`, `seed`                         | how many test sounds, from which stream                               |
+| `ideal`, `fraction_of_ideal`               | the same keys for the ideal observer; accuracy / ideal accuracy       |
+| `observers`                                | the same keys for each classical observer                             |
+| `versus_ideal`                             | paired comparison with the ideal observer on the same sounds          |
+| `error_by_angle`                           | mean absolute error in bins of the true angle, network and ideal      |
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloc.angles import class_of_angle, class_width, wrap
+from spikeloc.angles import class_centres, class_of_angle, class_width, wrap
 from spikeloc.batches import batches_of
+from spikeloc.comparison import Comparison, compare
 from spikeloc.errors import UserError
+from spikeloc.observers.classical import classical_observers
+from spikeloc.observers.ideal import IdealObserver
 from spikeloc.observers.observer import Observer
 from spikeloc.observers.trained import join
 from spikeloc.readout import Decision
+from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["Trial", "evaluate", "observe", "score", "wilson_interval"]
+__all__ = ["Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
 
 BATCH = 256
+SHARED_BATCH = 4096
+ANGLE_BINS = 36
 Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
@@ -45,6 +55,26 @@ class Trial:
     angle: Tensor
     decisions: dict[str, Decision]
 
+    def error_deg(self, name: str) -> Tensor:
+        """Absolute error of an observer on every sound, degrees [n]."""
+        return wrap(self.angle - self.decisions[name].angle).abs().rad2deg()
+
+    def compare(self, a: str, b: str, n_classes: int, limit: float) -> Comparison:
+        """Observer a less observer b, on the same sounds."""
+        true = class_of_angle(self.angle, n_classes, limit)
+        correct = [self.decisions[name].label == true for name in (a, b)]
+        return compare(*correct, self.error_deg(a), self.error_deg(b))
+
+    def error_by_angle(self, names: Sequence[str], limit: float) -> dict[str, list[float | None]]:
+        """Mean absolute error in bins of the true angle, degrees; None where a bin holds no sound."""
+        bins = class_of_angle(self.angle, ANGLE_BINS, limit)
+        counts = torch.bincount(bins, minlength=ANGLE_BINS)
+        table: dict[str, list[float | None]] = {"angle_deg": class_centres(ANGLE_BINS, limit).rad2deg().tolist()}
+        for name in names:
+            sums = torch.bincount(bins, self.error_deg(name), minlength=ANGLE_BINS)
+            table[name] = [float(total / n) if n else None for total, n in zip(sums, counts, strict=True)]
+        return table
+
 
 def observe(
     observers: Mapping[str, Observer], stimulus: ToneStimulus, n: int, *, seed: int, stream: str = "test"
@@ -54,7 +84,9 @@ def observe(
         raise UserError(f"the number of test sounds is {n}; it must be at least 1")
     angles: list[Tensor] = []
     decisions: dict[str, list[Decision]] = {name: [] for name in observers}
-    for sounds in batches_of(stimulus, np.arange(n, dtype=np.int64), BATCH, seed=seed, stream=stream):
+    # Sounds that share one unknown phase are shown together: each tells the ideal observer about all.
+    size = SHARED_BATCH if stimulus.phase == "per_dataset" else BATCH
+    for sounds in batches_of(stimulus, np.arange(n, dtype=np.int64), size, seed=seed, stream=stream):
         angles.append(sounds.angle)
         for name, observer in observers.items():
             decisions[name].append(observer.decide(sounds.events))
@@ -62,13 +94,43 @@ def observe(
 
 
 def evaluate(run: Run, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
-    """The metrics of a run's trained network on fresh test sounds; by default those its recipe asks for."""
+    """The metrics of a run's trained network, beside the ideal and the classical observers on the same test sounds.
+
+    By default those sounds that its recipe asks for. Raises UserError if the run is damaged.
+    """
     recipe = run.recipe
+    metrics = _metrics(recipe, {"network": run.observer(), **reference_observers(recipe)}, sounds, seed)
+    return {"recipe": recipe.name, **metrics.pop("network"), **metrics}
+
+
+def ceiling(recipe: Recipe, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
+    """What the ideal and the classical observers reach on a recipe's test sounds: no network, no training."""
+    return {"recipe": recipe.name, **_metrics(recipe, reference_observers(recipe), sounds, seed)}
+
+
+def reference_observers(recipe: Recipe) -> dict[str, Observer]:
+    """The ideal observer, and the classical ones fitted on training sounds."""
+    n_classes = recipe.readout.classes
+    ideal = IdealObserver(recipe.stimulus, n_classes)
+    return {"ideal": ideal, **classical_observers(recipe.stimulus, n_classes, recipe.seed)}
+
+
+def _metrics(
+    recipe: Recipe, observers: Mapping[str, Observer], sounds: int | None, seed: int | None
+) -> dict[str, Any]:
     n = recipe.evaluation.sounds if sounds is None else sounds
     seed = recipe.seed if seed is None else seed
-    trial = observe({"network": run.observer()}, recipe.stimulus, n, seed=seed)
-    metrics = score(trial.angle, trial.decisions["network"], recipe.readout.classes, recipe.stimulus.max_ipd)
-    return {"recipe": recipe.name, **metrics, "n_sounds": n, "seed": seed}
+    n_classes, limit = recipe.readout.classes, recipe.stimulus.max_ipd
+    trial = observe(observers, recipe.stimulus, n, seed=seed)
+    scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
+    metrics: dict[str, Any] = {"n_sounds": n, "seed": seed, "ideal": scores.pop("ideal")}
+    if "network" in scores:
+        metrics["network"] = scores.pop("network")
+        metrics["fraction_of_ideal"] = metrics["network"]["accuracy"] / metrics["ideal"]["accuracy"]
+        metrics["versus_ideal"] = asdict(trial.compare("network", "ideal", n_classes, limit))
+    metrics["observers"] = scores
+    metrics["error_by_angle"] = trial.error_by_angle([name for name in ("network", "ideal") if name in observers], limit)
+    return metrics
 
 
 def score(angle: Tensor, decision: Decision, n_classes: int, limit: float) -> dict[str, Any]:

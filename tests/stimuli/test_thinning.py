@@ -41,38 +41,41 @@ def slow_dense(keys, p):
 
 
 def slow_sparse(keys, p, theta, law, n_left, shape):
-    """Skips with the largest probability on each segment's arc, which is known at its corners or is the peak."""
-    steps, fibres = shape
+    """An exponential is used up bin by bin, at the hazard of the largest probability on each segment's arc."""
     spikes = np.zeros(p.shape, bool)
-    n_steps, n_fibres = p.shape[1:]
     for b, key in enumerate(keys):
-        number = 0
-        for begin, end in ((0, n_left), (n_left, n_fibres)):
-            for t0 in range(0, n_steps, steps):
-                for f0 in range(begin, end, fibres):
-                    f1, t1 = min(f0 + fibres, end), min(t0 + steps, n_steps)
-                    arc = theta[b, t0:t1, f0:f1] + law.phase_shift
-                    crest = (math.pi / 2 - arc.min()) % (2 * math.pi) <= arc.max() - arc.min()
-                    q = law.peak_probability if crest else float(p[b, t0:t1, f0:f1].max())
-                    _slow_segment(int(word(key, np.uint64(number))), q, steps, t0, f0, f1, p[b], spikes[b])
-                    number += 1
+        j, left = 0, waiting(key, 0)
+        for t, fibres, q in segments(theta[b] + law.phase_shift, p[b], law, n_left, shape):
+            if q < 2.0**-45:
+                continue
+            hazard = -math.log1p(-q)
+            for place in range(shape[0] * len(fibres)):
+                if left >= hazard:
+                    left -= hazard
+                    continue
+                step, i = t + place % shape[0], fibres[place // shape[0]]
+                if step < p.shape[1]:
+                    spikes[b, step, i] = (int(word(key, np.uint64(j))) & MASK32) / 2**32 * q < p[b, step, i]
+                j += 1
+                left = waiting(key, j)
     return spikes
 
 
-def _slow_segment(key, q, steps, t0, f0, f1, p, spikes):
-    if q < 2.0**-45:
-        return
-    place, j = -1, 0
-    while True:
-        number = int(word(np.uint64(key), np.uint64(j)))
-        j += 1
-        waiting = -math.log(((number >> 32) + 0.5) / 2**32)
-        place += 1 + int(waiting / -math.log1p(-q * (1 + 1e-9)))
-        if place >= steps * (f1 - f0):
-            return
-        t, i = t0 + place % steps, f0 + place // steps
-        if t < len(p):
-            spikes[t, i] |= (number & MASK32) / 2**32 * q < p[t, i]
+def waiting(key, j):
+    return -math.log(((int(word(key, np.uint64(j))) >> 32) + 0.5) / 2**32)
+
+
+def segments(theta, p, law, n_left, shape):
+    """Each segment's first step, its fibres, and its bound: known at its corners, or the peak if the arc passes it."""
+    n_steps, n_fibres = p.shape
+    for begin, end in ((0, n_left), (n_left, n_fibres)):
+        for t in range(0, n_steps, shape[0]):
+            for fibre in range(begin, end, shape[1]):
+                fibres = range(fibre, min(fibre + shape[1], end))
+                part = slice(t, min(t + shape[0], n_steps)), slice(fibres[0], fibres[-1] + 1)
+                low, high = theta[part].min(), theta[part].max()
+                crest = (math.pi / 2 - low) % (2 * math.pi) <= high - low
+                yield t, fibres, (law.peak_probability if crest else float(p[part].max())) * (1 + 1e-9)
 
 
 options = st.fixed_dictionaries(

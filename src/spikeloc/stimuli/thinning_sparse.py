@@ -1,8 +1,11 @@
 """Sparse drawing: geometric skips from candidate to candidate within segments of similar probability.
 
 An ear's time x fibre plane is cut into blocks of ``steps`` time steps (a power of two) by ``fibres`` fibres, small in
-phase. Segment number g of a sound has the key word(sound key, g). Its bins are numbered fibre by fibre, and its j-th
-candidate uses word(segment key, j): the upper half skips, the lower half accepts.
+phase; their bins are numbered fibre by fibre. With q the largest spike probability in a segment, each of its bins costs
+the hazard h = -ln(1 - q), and an exponential variate is used up bin by bin, through as many segments as it lasts: the bin
+in which it ends is a candidate, and spikes with probability p/q. The j-th candidate of a sound uses word(sound key, j):
+the upper half makes the next exponential, the lower half accepts. (An exponential has no memory, so nothing is drawn
+anew where a segment ends.)
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ from spikeloc.stimuli.rate_law import probability_at
 
 __all__ = ["draw_sparse", "exponential", "segment_shape"]
 
-STEPS_ARC = 0.4  # phase that a segment spans in time, radians
-FIBRES_ARC = 0.35  # and over its fibres
+STEPS_ARC = 0.3  # phase that a segment spans in time, radians
+FIBRES_ARC = 0.2  # and over its fibres
 MOST_STEPS = 1024
 NEGLIGIBLE = 2.0**-45  # a segment this unlikely to hold a spike is left out
 GUARD = 1 + 1e-9  # the bound on a segment's probabilities must survive rounding
@@ -54,39 +57,30 @@ def draw_sparse(
 ) -> None:
     """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and including a step."""
     n_steps, n_fibres = len(sin_time), sin_fibre.shape[1]
-    marks = np.zeros((n_steps, (n_fibres + 63) // 64), np.uint64)
+    found = np.empty((index.shape[1], 2), np.int32)  # step and fibre of each spike, segment by segment
     for sound in range(first, last):
-        marks[:] = np.uint64(0)
-        sines, cosines = sin_fibre[sound], cos_fibre[sound]
-        segment = 0
+        counts[sound] = 0
+        key, sines, cosines = keys[sound], sin_fibre[sound], cos_fibre[sound]
+        j = np.uint64(0)
+        left = exponential(word(key, j) >> np.uint64(32))
+        n = 0
         for ear in range(2):
-            begin = 0 if ear == 0 else n_left
-            end = n_left if ear == 0 else n_fibres
+            begin, end = (0, n_left) if ear == 0 else (n_left, n_fibres)
+            falling = ear == 1 and reversed_right == 1
             for t in range(0, n_steps, steps):
                 for fibre in range(begin, end, fibres):
-                    key = word(keys[sound], np.uint64(segment))
-                    segment += 1
-                    _draw_segment(
-                        key,
-                        t,
-                        steps,
-                        fibre,
-                        min(fibre + fibres, end),
-                        ear == 1 and reversed_right == 1,
-                        sin_time,
-                        cos_time,
-                        sines,
-                        cosines,
-                        peak,
-                        power,
-                        coefficients,
-                        marks,
-                    )
-        _read_marks(marks, index[sound], counts[sound])
+                    n, j, left = _draw_segment(
+                        n, j, left, key, t, steps, fibre, min(fibre + fibres, end), falling,
+                        sin_time, cos_time, sines, cosines, peak, power, coefficients, found, counts[sound],
+                    )  # fmt: skip
+        _sort_by_step(found, n, index[sound], counts[sound])
 
 
 @inlined
 def _draw_segment(
+    n: int,
+    j: np.uint64,
+    left: float,
     key: np.uint64,
     begin: int,
     steps: int,
@@ -95,41 +89,50 @@ def _draw_segment(
     falling: bool,
     sin_time: np.ndarray,
     cos_time: np.ndarray,
-    sin_fibre: np.ndarray,
-    cos_fibre: np.ndarray,
+    sines: np.ndarray,
+    cosines: np.ndarray,
     peak: float,
     power: float,
     coefficients: np.ndarray,
-    marks: np.ndarray,
-) -> None:
+    found: np.ndarray,
+    count: np.ndarray,
+) -> tuple[int, np.uint64, float]:
+    """Spikes of one segment; n of the sound were found before, j candidates used, and ``left`` is the exponential's rest."""
     n_steps = len(sin_time)
     last_step = min(begin + steps, n_steps) - 1
     earliest, latest = (end_fibre - 1, fibre) if falling else (fibre, end_fibre - 1)
-    high = _largest_sine(
-        sin_time[begin], cos_time[begin], sin_fibre[earliest], cos_fibre[earliest],
-        sin_time[last_step], cos_time[last_step], sin_fibre[latest], cos_fibre[latest],
+    highest = _largest_sine(
+        sin_time[begin], cos_time[begin], sines[earliest], cosines[earliest],
+        sin_time[last_step], cos_time[last_step], sines[latest], cosines[latest],
     )  # fmt: skip
-    q = min(1.0, probability_at(high, peak, power, coefficients) * GUARD)
-    if q < NEGLIGIBLE:
-        return
-    skip_scale = -1.0 / math.log1p(-q)
-    shift, mask = _log2(steps), steps - 1
+    q = probability_at(highest, peak, power, coefficients) * GUARD
     n_bins = steps * (end_fibre - fibre)
-    place, j = -1, np.uint64(0)
+    if q < NEGLIGIBLE:
+        return n, j, left
+    hazard = -math.log1p(-q)
+    if left >= hazard * n_bins:
+        return n, j, left - hazard * n_bins
+    per_bin, shift, mask, place = 1 / hazard, _log2(steps), steps - 1, 0
     while True:
-        number = word(key, j)
-        j += np.uint64(1)
-        place += 1 + int(exponential(number >> np.uint64(32)) * skip_scale)
-        if place >= n_bins:
-            return
+        place += int(left * per_bin)
+        if place >= n_bins:  # only by rounding
+            return n, j, 0.0
         t, i = begin + (place & mask), fibre + (place >> shift)
-        if t >= n_steps:
-            continue
-        chance = float(np.int64(number & np.uint64(0xFFFFFFFF))) * 2.0**-32
-        sine = sin_time[t] * cos_fibre[i] + cos_time[t] * sin_fibre[i]
-        # No branch: about a third of the candidates fail, and a wrong guess costs more than a store.
-        spikes = np.uint64(chance * q < probability_at(sine, peak, power, coefficients))
-        marks[t, i >> 6] |= spikes << np.uint64(i & 63)
+        inside = t < n_steps
+        t = min(t, n_steps - 1)
+        sine = sin_time[t] * cosines[i] + cos_time[t] * sines[i]
+        chance = float(np.int64(word(key, j) & np.uint64(0xFFFFFFFF))) * 2.0**-32
+        # No branch: a good part of the candidates fails, and a wrong guess costs more than a store.
+        spikes = int((chance * q < probability_at(sine, peak, power, coefficients)) & inside)
+        found[n, 0], found[n, 1] = t, i
+        count[t] += spikes
+        n = min(n + spikes, len(found) - 1)
+        j += np.uint64(1)
+        left = exponential(word(key, j) >> np.uint64(32))
+        place += 1
+        rest = hazard * (n_bins - place)
+        if left >= rest:
+            return n, j, left - rest
 
 
 @inlined
@@ -169,15 +172,15 @@ LN2 = math.log(2)
 
 
 @kernel
-def _read_marks(marks: np.ndarray, index: np.ndarray, counts: np.ndarray) -> None:
-    """Turn bits into indices, row by row, as far as there is room; counts are complete in any case."""
-    n = 0
-    for t in range(marks.shape[0]):
-        for block in range(marks.shape[1]):
-            bits = marks[t, block]
-            while bits != np.uint64(0):
-                if n < len(index):
-                    index[n] = np.uint16(block * 64 + int(trailing_zeros(bits)))
-                n += 1
-                bits &= np.uint64(bits - np.uint64(1))
-        counts[t] = n
+def _sort_by_step(found: np.ndarray, n: int, index: np.ndarray, counts: np.ndarray) -> None:
+    """Fibres in the order of steps; ``counts`` becomes the running sum. Found by rising fibre, they stay so in a step."""
+    total = 0
+    for t in range(len(counts)):
+        counts[t], total = total, total + counts[t]
+    if total > n:  # there was no room for all: only the counts are of use
+        counts[-1] = total
+        return
+    for k in range(n):
+        t = found[k, 0]
+        index[counts[t]] = np.uint16(found[k, 1])
+        counts[t] += 1

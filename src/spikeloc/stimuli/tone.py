@@ -104,16 +104,19 @@ class ToneStimulus(Settings):
         stream: str = "test",
         first: int = 0,
         indices: np.ndarray | None = None,
+        angle: np.ndarray | None = None,
     ) -> Sounds:
         """Draw the sounds ``first`` to ``first + n`` of a stream, or those with the given indices.
 
-        Sound i of a stream of a seed is the same sound however it is asked for. Raises UserError unless n >= 0.
+        Sound i of a stream of a seed is the same sound however it is asked for. With ``angle`` [n], radians, the sounds
+        come from there instead of from angles of their own. Raises UserError unless n >= 0.
         """
         if indices is None:
             if n is None or n < 0:
                 raise UserError(f"the number of sounds is {n}; it must be a whole number from 0")
             indices = np.arange(first, first + n, dtype=np.int64)
-        angle, phase = self.draw_angles(indices, seed=seed, stream=stream)
+        own_angle, phase = self.draw_angles(indices, seed=seed, stream=stream)
+        angle = own_angle if angle is None else np.broadcast_to(np.asarray(angle, dtype=np.float64), own_angle.shape).copy()
         keys = randomness.sound_keys(seed, stream, indices)
         left, right = self.fibre_delays
         events = draw_spikes(keys, phase, phase + angle, left, right, self.n_steps, self.rate_law)

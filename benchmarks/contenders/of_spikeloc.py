@@ -1,0 +1,38 @@
+"""spikeloc's own engines: `fused` reads lists of events, as the stimulus makes them; the others a boolean tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from cases import Case, Inputs
+
+from contenders.torch_step import train_step
+from spikeloc.network import Network, NetworkSettings
+from spikeloc.spikes import SpikeEvents
+
+__all__ = ["build", "network"]
+
+
+def network(case: Case, engine: str) -> Network:
+    """The case's network with the case's weights."""
+    settings = NetworkSettings(
+        hidden=case.hidden,
+        tau=case.tau,
+        output_tau=case.tau,
+        surrogate="superspike",
+        slope=case.slope,
+        engine="reference" if engine == "reference" else "fused",
+    )
+    made = Network(settings, case.fibres, case.classes, case.dt, generator=torch.Generator())
+    for parameter, weights in zip(made.weights, case.weights(), strict=True):
+        parameter.data = torch.from_numpy(weights)
+    return made
+
+
+def build(case: Case, inputs: Inputs, option: str) -> Callable[[], float]:
+    """`option` is fused, dense (fused, but fed with a tensor) or reference."""
+    made = network(case, option)
+    tensor = torch.from_numpy(inputs.spikes).bool()
+    spikes = SpikeEvents.from_dense(tensor) if option == "fused" else tensor
+    return train_step(lambda: made(spikes).output, made.parameters(), inputs, case.learning_rate)

@@ -1,0 +1,164 @@
+"""Kernels: events times weights, and the two gradients of that product.
+
+A weight matrix W [N, H] is kept as slabs of 32 neurons, so that the rows that events pick lie in the nearest cache
+however wide the layer is:
+
+    slabs       [blocks, N + 1, 32]       slabs[j, n] is W[n, 32 j : 32 j + 32]; row N is zero, and so is what pads H
+    chunks      [chunks, blocks, N, 32]   gradient of W, the same without the rows of zeros, for each chunk of sounds
+    transposed  [input blocks, H, 32]     transposed[j, h] is W[32 j : 32 j + 32, h], padded with zeros
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeloc.compiled import kernel
+from spikeloc.neurons.kernels_lanes import (
+    LANES,
+    at,
+    choose,
+    fill,
+    first_lanes,
+    inlined,
+    load,
+    load_at,
+    load_first,
+    muladd,
+    store,
+    store_at,
+    store_first,
+)
+
+__all__ = [
+    "add_chunks",
+    "add_to_rows",
+    "currents",
+    "input_gradient",
+    "pack",
+    "pack_transposed",
+    "read_row",
+    "write_row",
+]
+
+_ZERO = np.float32(0)
+
+
+@kernel
+def pack(weights: np.ndarray, slabs: np.ndarray) -> None:
+    """Copy W into slabs."""
+    n_inputs, n_neurons = weights.shape
+    for block in range(slabs.shape[0]):
+        mask = first_lanes(n_neurons - block * LANES)
+        for n in range(n_inputs):
+            store(slabs, block * (n_inputs + 1) + n, load_first(weights, n * n_neurons + block * LANES, mask))
+        store(slabs, block * (n_inputs + 1) + n_inputs, fill(_ZERO))
+
+
+@kernel
+def pack_transposed(slabs: np.ndarray, transposed: np.ndarray) -> None:
+    """Copy slabs of neurons into slabs of inputs."""
+    n_inputs, n_neurons = slabs.shape[1] - 1, transposed.shape[1]
+    transposed[:] = 0
+    for n in range(n_inputs):
+        for h in range(n_neurons):
+            transposed[n // LANES, h, n % LANES] = slabs[h // LANES, n, h % LANES]
+
+
+@inlined
+def currents(
+    slabs: np.ndarray,
+    block: int,
+    index: np.ndarray,
+    start: np.ndarray,
+    step: int,
+    n_steps: int,
+    rows: np.ndarray,
+    to: int,
+) -> None:
+    """Currents of a block of neurons in ``n_steps`` time steps from ``step`` on, written to rows ``to`` and on.
+
+    A current is the sum of the slab's rows over the step's events. Two events in each pass go into two sums that do
+    not wait for each other. An odd last event is paired with the row of zeros: how many events a step has is hard to
+    foresee, and a wrong guess costs more than adding zeros.
+    """
+    base = block * slabs.shape[1]
+    zeros = base + slabs.shape[1] - 1
+    for t in range(n_steps):
+        event, end = at(start, step + t), at(start, step + t + 1)
+        even, odd = fill(_ZERO), fill(_ZERO)
+        while event < end:
+            paired = event + 1 < end
+            second = base + np.int64(at(index, event + 1 if paired else event))
+            even = even + load(slabs, base + np.int64(at(index, event)))
+            odd = odd + load(slabs, second if paired else zeros)
+            event += 2
+        store(rows, to + t, even + odd)
+
+
+@inlined
+def add_to_rows(chunks: np.ndarray, base: int, index: np.ndarray, event: int, end: int, g: np.ndarray) -> None:
+    """Add g to the gradient of every weight row that events ``event`` to ``end`` picked; row ``base`` is input 0's."""
+    while event < end:
+        row = base + np.int64(at(index, event))
+        store(chunks, row, load(chunks, row) + g)
+        event += 1
+
+
+@kernel
+def add_chunks(first: int, last: int, chunks: np.ndarray, total: np.ndarray) -> None:
+    """Sum the chunks' gradients, in order, into inputs first to last of the gradient of W [N, H]."""
+    n_chunks, n_blocks, n_inputs = chunks.shape[:3]
+    n_neurons = total.shape[1]
+    for n in range(first, last):
+        for block in range(n_blocks):
+            g = fill(_ZERO)
+            for chunk in range(n_chunks):
+                g = g + load(chunks, (chunk * n_blocks + block) * n_inputs + n)
+            store_first(total, n * n_neurons + block * LANES, first_lanes(n_neurons - block * LANES), g)
+
+
+@inlined
+def input_gradient(
+    g: np.ndarray, n_steps: int, transposed: np.ndarray, out: np.ndarray, step: int, n_inputs: int
+) -> None:
+    """``out = g W'`` for ``n_steps`` time steps from ``step`` on of out [steps, N]; g is [steps, blocks * 32].
+
+    Two time steps in each pass use every weight twice. Blocks of inputs go downwards: see :func:`write_row`.
+    """
+    n_blocks, n_neurons = transposed.shape[:2]
+    width = g.shape[1]
+    limit = (step + n_steps) * n_inputs
+    for block in range(n_blocks - 1, -1, -1):
+        mask = first_lanes(n_inputs - block * LANES)
+        for t in range(0, n_steps, 2):
+            # An odd last step is done twice.
+            t_too = min(t + 1, n_steps - 1)
+            one, two = fill(_ZERO), fill(_ZERO)
+            for h in range(n_neurons):
+                weight = load(transposed, block * n_neurons + h)
+                one = muladd(fill(at(g, t * width + h)), weight, one)
+                two = muladd(fill(at(g, t_too * width + h)), weight, two)
+            write_row(out, (step + t) * n_inputs + block * LANES, limit, mask, one)
+            write_row(out, (step + t_too) * n_inputs + block * LANES, limit, mask, two)
+
+
+@inlined
+def write_row(array: np.ndarray, position: int, limit: int, mask: np.ndarray, value: np.ndarray) -> None:
+    """Write the masked first lanes of a row whose next rows, up to position ``limit``, have yet to be written.
+
+    Writing some lanes only is slow, so all 32 are written wherever the others land on elements that are still to
+    come. Hence a caller goes upwards in time and, outside that, downwards through blocks: the last block, which may
+    be narrower than 32, comes before the first, on which it spills.
+    """
+    if position + LANES <= limit:
+        store_at(array, position, value)
+    else:
+        store_first(array, position, mask, value)
+
+
+@inlined
+def read_row(array: np.ndarray, position: int, mask: np.ndarray) -> np.ndarray:
+    """The masked first lanes from a position on, zeros in the others."""
+    if position + LANES <= array.size:
+        return choose(mask, load_at(array, position), fill(_ZERO))
+    return load_first(array, position, mask)

@@ -1,0 +1,136 @@
+"""A posterior distribution over the angle of each sound of a batch, given on a grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from spikeloc.angles import class_width
+
+__all__ = ["MARGIN", "Posterior", "grid_of_range"]
+
+MARGIN = 3  # grid points beyond each end of the range, for interpolation at the ends
+
+
+def grid_of_range(limit: float, spacing: float) -> np.ndarray:
+    """Whole multiples of the spacing that cover +-limit with a margin: [grid] int64."""
+    end = math.ceil(limit / spacing - 1e-9) + MARGIN
+    return np.arange(-end, end + 1, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Densities over angles within +-limit radians.
+
+    angle     grid of angles, evenly spaced about 0, MARGIN points wider than the range    [grid] radians
+    density   density of each sound's angle, up to a factor                                [batch, grid]
+
+    Between grid points the density is a cubic, so that its integrals are exact to the fourth order of the spacing.
+    """
+
+    angle: np.ndarray
+    density: np.ndarray
+    limit: float
+
+    @property
+    def spacing(self) -> float:
+        """Distance of grid points in radians."""
+        return float(self.angle[-1] - self.angle[0]) / (len(self.angle) - 1)
+
+    @cached_property
+    def _below(self) -> np.ndarray:
+        """Integral of the density from the second grid point to each point, in units of the spacing: [batch, grid].
+
+        Over a cell, a cubic through the four nearest points integrates to (-f0 + 13 f1 + 13 f2 - f3) / 24.
+        """
+        f = self.density
+        below = np.zeros_like(f)
+        cell = 13 * (f[:, 1:-2] + f[:, 2:-1]) - f[:, :-3] - f[:, 3:]
+        # A density with an edge may make the cubic dip below zero.
+        np.cumsum(np.maximum(cell, 0) / 24, axis=1, out=below[:, 2:-1])
+        return below
+
+    def _below_angle(self, angle: np.ndarray) -> np.ndarray:
+        """The integral up to angles [k] within the range: [batch, k]; Hermite's cubic between grid points."""
+        place = (angle - self.angle[0]) / self.spacing
+        cell = np.clip(np.floor(place).astype(np.int64), 1, len(self.angle) - 3)
+        s = place - cell
+        low, high = self._below[:, cell], self._below[:, cell + 1]
+        slopes = s * (1 - s) ** 2 * self.density[:, cell] - s**2 * (1 - s) * self.density[:, cell + 1]
+        below: np.ndarray = np.clip(low + (high - low) * s**2 * (3 - 2 * s) + slopes, low, high)
+        return below
+
+    def class_mass(self, n_classes: int) -> np.ndarray:
+        """Probability of each class: [batch, classes]; rows sum to 1. Raises UserError unless n_classes >= 1."""
+        class_width(n_classes)
+        mass: np.ndarray = np.diff(self._below_angle(np.linspace(-self.limit, self.limit, n_classes + 1)), axis=1)
+        mass /= mass.sum(axis=1, keepdims=True)
+        return mass
+
+    def quantile(self, probability: float) -> np.ndarray:
+        """The angle below which this much of the probability lies: [batch] radians."""
+        ends = self._below_angle(np.array([-self.limit, self.limit]))
+        target = ends[:, 0] + probability * (ends[:, 1] - ends[:, 0])
+        last = len(self.angle) - 3
+        cell = np.clip((self._below[:, 1:-1] <= target[:, None]).sum(axis=1), 1, last)
+        row = np.arange(len(target))
+        low, high = self._below[row, cell], self._below[row, cell + 1]
+        share = np.clip((target - low) / np.maximum(high - low, np.finfo(float).tiny), 0, 1)
+        # The density is nearly linear over a cell: solve f0 s + (f1 - f0) s^2 / 2 = share (f0 + f1) / 2.
+        f0, f1 = self.density[row, cell], self.density[row, cell + 1]
+        root = f0 + np.sqrt(f0**2 + (f1**2 - f0**2) * share)
+        s = np.where(root > 0, share * (f0 + f1) / np.where(root > 0, root, 1), share)
+        angle: np.ndarray = np.clip(self.angle[0] + (cell + s) * self.spacing, -self.limit, self.limit)
+        return angle
+
+    @cached_property
+    def median(self) -> np.ndarray:
+        """The angle with the least expected absolute error: [batch] radians. A whole circle is cut at +-180 deg."""
+        return self.quantile(0.5)
+
+    def interval(self, level: float = 0.95) -> np.ndarray:
+        """Central credible interval, lower and upper end: [batch, 2] radians."""
+        return np.stack([self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)], axis=1)
+
+    @cached_property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the (wrapped) deviation from the median, each [batch]."""
+        deviation = self.angle - self.median[:, None]
+        if self.limit > math.pi / 2:
+            deviation = (deviation + math.pi) % (2 * math.pi) - math.pi
+        weighted = self.density * self._quadrature
+        mass = weighted.sum(axis=1)
+        weighted *= deviation
+        mean = weighted.sum(axis=1) / mass
+        weighted *= deviation
+        return mean, np.maximum(weighted.sum(axis=1) / mass - mean**2, 0)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The posterior mean: [batch] radians. Near the ends of a range beyond +-90 deg, that of wrapped deviations."""
+        mean: np.ndarray = self.median + self._moments[0]
+        return mean
+
+    @property
+    def sd(self) -> np.ndarray:
+        """The posterior standard deviation: [batch] radians."""
+        sd: np.ndarray = np.sqrt(self._moments[1])
+        return sd
+
+    @cached_property
+    def _quadrature(self) -> np.ndarray:
+        """Weights of the grid points in the integral over the range: [grid], in units of the spacing."""
+        middle = len(self.angle) // 2
+        place = middle + self.limit / self.spacing
+        cell = min(int(place), len(self.angle) - 3)
+        s = place - cell
+        share = np.zeros(len(self.angle) - 1)  # of each cell that belongs to the range's upper half
+        share[middle:cell] = 1
+        share[cell] = s**2 * (3 - 2 * s)
+        weights = np.convolve(share, [-1, 13, 13, -1])[1:-1] / 24
+        weights[cell] += s * (1 - s) ** 2
+        weights[cell + 1] -= s**2 * (1 - s)
+        return weights + weights[::-1]
