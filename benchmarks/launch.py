@@ -1,4 +1,4 @@
-"""Run a command; print its wall time in seconds and its peak memory in bytes as JSON.
+"""Run a command; print its wall and processor time in seconds and its peak memory in bytes as JSON.
 
     python launch.py LOG COMMAND...
 
@@ -22,7 +22,9 @@ def main() -> None:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"seconds": seconds, "peak": peak, "status": os.waitstatus_to_exitcode(status)}))
+    busy = usage.ru_utime + usage.ru_stime
+    answer = {"seconds": seconds, "busy": busy, "peak": peak, "status": os.waitstatus_to_exitcode(status)}
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

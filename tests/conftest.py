@@ -2,9 +2,9 @@
 
 import pytest
 
-from spikeloc.recipe import EvaluationSettings, Recipe, TrainingSettings
 from spikeloc.network import NetworkSettings
 from spikeloc.readout import Readout
+from spikeloc.recipe import EvaluationSettings, Recipe, TrainingSettings
 from spikeloc.stimuli import ToneStimulus
 from spikeloc.training import train
 

@@ -31,7 +31,14 @@ def mistake(capsys, *words):
 
 def test_train_leaves_a_trained_network_a_score_and_a_report(run_folder):
     names = {item.name for item in run_folder.iterdir()}
-    assert names >= {"recipe.toml", "environment.json", "history.csv", "model.safetensors", "metrics.json", "report.html"}
+    assert names >= {
+        "recipe.toml",
+        "environment.json",
+        "history.csv",
+        "model.safetensors",
+        "metrics.json",
+        "report.html",
+    }
     assert any((run_folder / "figures").iterdir())
 
 
@@ -45,7 +52,7 @@ def test_train_says_what_it_does(recipe_file, tmp_path, capsys):
     assert "accuracy" in out
     assert "chance 25.0" in out
     assert str(tmp_path / "x" / "report.html") in out
-    assert 'seed = 3' in (tmp_path / "x" / "recipe.toml").read_text()
+    assert "seed = 3" in (tmp_path / "x" / "recipe.toml").read_text()
 
 
 def test_resuming_a_finished_run_prints_its_score_again(recipe_file, run_folder, capsys):
@@ -77,7 +84,7 @@ def test_recipes_are_listed_one_a_line(capsys):
     assert any(line.startswith("tone ") for line in lines)
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["stimuli"], ["report"], ["recipes"]])
+@pytest.mark.parametrize("command", [[], ["ceiling"], ["train"], ["evaluate"], ["stimuli"], ["report"], ["recipes"]])
 def test_help_has_an_explanation(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--help"])
@@ -108,6 +115,7 @@ def test_mistakes_end_with_status_2_and_one_sentence(recipe_file, run_folder, tm
     assert not (tmp_path / "fresh").exists()
 
 
+@pytest.mark.filterwarnings("always::spikeloc.errors.StimulusWarning")
 def test_clipping_is_said(recipe_file, tmp_path, capsys):
     main(["stimuli", recipe_file, "--out", str(tmp_path / "x.png"), "--stimulus.rate_max", "2000/s"])
     assert "note: the spike probability reaches 4 and is clipped" in capsys.readouterr().err

@@ -14,10 +14,12 @@ from spikeloc.stimuli import Sounds, ToneStimulus
 class Told(ToneStimulus):
     """A stimulus whose number of spikes is its angle in microradians, for an observer that only adds noise."""
 
-    def draw(self, n=None, *, seed, stream="test", first=0, indices=None, angle=None):
+    def draw(self, *_, angle, **__):
         counts = np.rint(np.asarray(angle) * 1e6).astype(np.int64)
         start = np.concatenate([[0], np.cumsum(counts)])
-        return Sounds(torch.from_numpy(np.asarray(angle)), SpikeEvents(np.zeros(0, np.uint16), start, len(counts), 1, 1))
+        return Sounds(
+            torch.from_numpy(np.asarray(angle)), SpikeEvents(np.zeros(0, np.uint16), start, len(counts), 1, 1)
+        )
 
 
 class Noisy:

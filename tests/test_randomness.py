@@ -11,7 +11,13 @@ INDICES = np.arange(50_000, dtype=np.int64)
 
 def test_the_published_splitmix64_sequence():
     """First outputs of SplitMix64 from state 1234567 (Vigna's splitmix64.c, as quoted by several test suites)."""
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    expected = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     assert [int(word(np.uint64(1234567), np.uint64(i))) for i in range(5)] == expected
 
 

@@ -47,7 +47,12 @@ def test_any_recipe_survives_writing(tau, hidden, seed):
 def test_seed_recipes_are_the_seeds_numbers():
     stimulus = load_recipe("seed-membrane").stimulus
     assert (stimulus.frequency, stimulus.rate_max, stimulus.envelope_power) == (20, 1000, 4)
-    assert (stimulus.n_steps, stimulus.n_fibres, stimulus.phase, stimulus.right_delays) == (100, 200, "fixed", "reversed")
+    assert (stimulus.n_steps, stimulus.n_fibres, stimulus.phase, stimulus.right_delays) == (
+        100,
+        200,
+        "fixed",
+        "reversed",
+    )
     training = load_recipe("seed-membrane").training
     assert (training.sounds, training.batch, training.epochs, training.learning_rate) == (16384, 128, 10, 0.01)
     assert not training.fresh
@@ -57,7 +62,13 @@ def test_seed_recipes_are_the_seeds_numbers():
 
 def test_overrides():
     recipe = load_recipe("tone").with_values(
-        {"network.hidden": "64,32", "network.tau": "5 ms", "training.epochs": "3", "seed": "7", "training.fresh": "false"}
+        {
+            "network.hidden": "64,32",
+            "network.tau": "5 ms",
+            "training.epochs": "3",
+            "seed": "7",
+            "training.fresh": "false",
+        }
     )
     assert recipe.network.hidden == (64, 32)
     assert recipe.network.tau == 0.005

@@ -182,7 +182,9 @@ def test_rate_penalty_by_hand():
     rates = (torch.tensor([50.0, 150.0, 300.0]), torch.tensor([1000.0]))
     activity = Activity(torch.zeros(1, 2), rates)
     first = RatePenalty(layer=0, lower=100, upper=200, weight=3)
-    assert float(rate_penalty(TrainingSettings(rate_penalty=(first,)), activity)) == pytest.approx(3 * (0 + 0.25 + 4) / 3)
+    assert float(rate_penalty(TrainingSettings(rate_penalty=(first,)), activity)) == pytest.approx(
+        3 * (0 + 0.25 + 4) / 3
+    )
     every = RatePenalty(lower=100, upper=200, weight=3)
     assert float(rate_penalty(TrainingSettings(rate_penalty=(every,)), activity)) == pytest.approx(4.25 + 3 * 81)
     assert float(rate_penalty(TrainingSettings(), activity)) == 0
@@ -207,7 +209,7 @@ def test_rate_penalty_lowers_rates(tiny_recipe, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_training(tiny_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "rate_penalty", lambda *_: torch.tensor(math.nan, requires_grad=True))
-    with pytest.raises(UserError, match="lower training.learning_rate"):
+    with pytest.raises(UserError, match=r"lower training\.learning_rate"):
         train(tiny_recipe, tmp_path / "run")
 
 

@@ -43,7 +43,9 @@ def test_refuses_in_one_sentence_what_is_no_quantity(text, dimension, reason):
     assert "\n" not in str(caught.value)
 
 
-@given(st.sampled_from(sorted(UNITS)), st.floats(allow_nan=False, allow_infinity=False, max_value=1e12, min_value=-1e12))
+@given(
+    st.sampled_from(sorted(UNITS)), st.floats(allow_nan=False, allow_infinity=False, max_value=1e12, min_value=-1e12)
+)
 def test_every_number_survives_writing_and_reading(dimension, value):
     assert read_quantity(write_quantity(value, dimension), dimension) == value
 

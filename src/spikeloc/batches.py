@@ -14,9 +14,7 @@ __all__ = ["batches_of"]
 AHEAD = 2  # batches drawn before they are needed
 
 
-def batches_of(
-    stimulus: ToneStimulus, indices: np.ndarray, size: int, *, seed: int, stream: str
-) -> Iterator[Sounds]:
+def batches_of(stimulus: ToneStimulus, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
     """The sounds with these indices of a stream, ``size`` at a time, in order; at most a few batches are in memory."""
     parts = [indices[first : first + size] for first in range(0, len(indices), size)]
     with ThreadPoolExecutor(1, thread_name_prefix="spikeloc-draw") as drawer:

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from spikeloc.errors import StimulusWarning, UserError
 
@@ -61,7 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001  (the signature is Python's)
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
     label = "note" if issubclass(category, StimulusWarning) else f"warning ({category.__name__})"
     print(f"{label}: {message}", file=sys.stderr)
 
@@ -101,7 +108,9 @@ def _add_train(commands: Any) -> None:
     epilog = TRAIN_EXAMPLES + _settings_help() if "--help" in sys.argv or "-h" in sys.argv else ""
     command = _add(commands, "train", "train a recipe's network, score it and draw it", _train, epilog)
     command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
-    command.add_argument("--out", metavar="DIR", type=Path, help="the run folder (default: runs/ and the recipe's name)")
+    command.add_argument(
+        "--out", metavar="DIR", type=Path, help="the run folder (default: runs/ and the recipe's name)"
+    )
     command.add_argument("--seed", metavar="N", help="seed of everything random (default: the recipe's)")
     command.add_argument("--epochs", metavar="N", help="short for --training.epochs")
     command.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
@@ -241,7 +250,9 @@ def _print_metrics(metrics: dict[str, Any]) -> None:
     rows = {"network": metrics} if "accuracy" in metrics else {}
     rows |= {"ideal observer": metrics["ideal"], **metrics["observers"]}
     print(f"{metrics['recipe']}: {metrics['n_sounds']} test sounds, seed {metrics['seed']}")
-    print(f"{'':<27}{'accuracy':>9}  {'95 % interval':<14}{'mean |error|':>13}  {'95 % interval':<15}{'class error':>11}")
+    print(
+        f"{'':<27}{'accuracy':>9}  {'95 % interval':<14}{'mean |error|':>13}  {'95 % interval':<15}{'class error':>11}"
+    )
     for name, row in rows.items():
         low, high = (100 * bound for bound in row["accuracy_ci95"])
         error_low, error_high = row["mean_absolute_error_deg_ci95"]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -66,7 +67,7 @@ def over_sounds(function: Callable[..., object], n_sounds: int, *arguments: obje
     n_chunks = -(-n_sounds // chunk)
     n_threads = max(1, min(torch.get_num_threads(), n_chunks))
     edges = [min(n_sounds, (i * n_chunks // n_threads) * chunk) for i in range(n_threads)] + [n_sounds]
-    ranges = list(zip(edges[:-1], edges[1:], strict=True))
+    ranges = list(pairwise(edges))
     # The calling thread takes the first range itself: one hand-over less.
     waiting = [_workers(n_threads).submit(function, first, last, *arguments) for first, last in ranges[1:]]
     function(*ranges[0], *arguments)

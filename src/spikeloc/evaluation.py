@@ -59,11 +59,11 @@ class Trial:
         """Absolute error of an observer on every sound, degrees [n]."""
         return wrap(self.angle - self.decisions[name].angle).abs().rad2deg()
 
-    def compare(self, a: str, b: str, n_classes: int, limit: float) -> Comparison:
+    def paired(self, a: str, b: str, n_classes: int, limit: float) -> Comparison:
         """Observer a less observer b, on the same sounds."""
         true = class_of_angle(self.angle, n_classes, limit)
-        correct = [self.decisions[name].label == true for name in (a, b)]
-        return compare(*correct, self.error_deg(a), self.error_deg(b))
+        correct_a, correct_b = (self.decisions[name].label == true for name in (a, b))
+        return compare(correct_a, correct_b, self.error_deg(a), self.error_deg(b))
 
     def error_by_angle(self, names: Sequence[str], limit: float) -> dict[str, list[float | None]]:
         """Mean absolute error in bins of the true angle, degrees; None where a bin holds no sound."""
@@ -115,9 +115,7 @@ def reference_observers(recipe: Recipe) -> dict[str, Observer]:
     return {"ideal": ideal, **classical_observers(recipe.stimulus, n_classes, recipe.seed)}
 
 
-def _metrics(
-    recipe: Recipe, observers: Mapping[str, Observer], sounds: int | None, seed: int | None
-) -> dict[str, Any]:
+def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | None, seed: int | None) -> dict[str, Any]:
     n = recipe.evaluation.sounds if sounds is None else sounds
     seed = recipe.seed if seed is None else seed
     n_classes, limit = recipe.readout.classes, recipe.stimulus.max_ipd
@@ -127,9 +125,11 @@ def _metrics(
     if "network" in scores:
         metrics["network"] = scores.pop("network")
         metrics["fraction_of_ideal"] = metrics["network"]["accuracy"] / metrics["ideal"]["accuracy"]
-        metrics["versus_ideal"] = asdict(trial.compare("network", "ideal", n_classes, limit))
+        metrics["versus_ideal"] = asdict(trial.paired("network", "ideal", n_classes, limit))
     metrics["observers"] = scores
-    metrics["error_by_angle"] = trial.error_by_angle([name for name in ("network", "ideal") if name in observers], limit)
+    metrics["error_by_angle"] = trial.error_by_angle(
+        [name for name in ("network", "ideal") if name in observers], limit
+    )
     return metrics
 
 

@@ -50,7 +50,7 @@ TRUE, ESTIMATE = "#009e73", "#cc79a7"
 TRAINING, VALIDATION = "#0072b2", "#e69f00"
 LAYERS = (INK, "#56b4e9")  # of hidden spikes, in turn
 WEIGHT = "weight (threshold = 1)"
-BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # a text that may meet lines
+BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0}  # a text that may meet lines
 CRISP = 200  # rows or columns that a panel can show one by one
 P = ParamSpec("P")
 STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_suffix(".mplstyle"), use_default_template=False)
@@ -164,10 +164,7 @@ def confusion_matrix(confusion: np.ndarray, limit: float) -> Figure:
 
 @_styled
 def error_by_angle(angles: np.ndarray, errors: Mapping[str, np.ndarray], *, floor: float, limit: float) -> Figure:
-    """Mean absolute error over the true angle, for each observer by its name; NaN where there was no sound.
-
-    floor   that of a perfect classifier
-    """
+    """Mean absolute error over the true angle, for each observer by its name, above that of a perfect classifier."""
     figure, ((axes,),) = _grid(1, 1, height=2.5)
     for (name, error), colour, style in zip(errors.items(), (ESTIMATE, INK, GREY), ("-", "--", "-."), strict=False):
         axes.plot(angles, error, color=colour, ls=style, label=name)
@@ -378,6 +375,7 @@ def _degrees(angle: float, digits: int = 0) -> str:
 def _angle_ticks(axis: Axis, limit: float) -> None:
     figure: Any = axis.get_figure()
     width = axis.axes.get_position().width * figure.get_size_inches()[0]
+    axis.set_major_formatter(lambda angle, _: f"{angle:.3g}".replace("-", "\N{MINUS SIGN}"))
     axis.set_major_locator(ticker.FixedLocator([k * limit / 3 for k in range(-3, 4, 1 if width > 1.9 else 3)]))
 
 
@@ -397,7 +395,6 @@ def _level(axes: Axes, value: float | None, name: str, colour: str = GREY, side:
     if value is None:
         return
     axes.axhline(value, color=colour, ls=":" if colour == GREY else "-", lw=1.2)
-    place, x = axes.get_yaxis_transform(), 0.99 if side == "right" else 0.01
-    axes.text(
-        x, value, f"{name} {value:.3g}", color=colour, transform=place, ha=side, va="bottom", fontsize=8, bbox=BEHIND
-    )
+    x = 0.99 if side == "right" else 0.01
+    text = axes.text(x, value, f"{name} {value:.3g}", color=colour, ha=side, va="bottom", fontsize=8, bbox=BEHIND)
+    text.set_transform(axes.get_yaxis_transform())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal, Protocol
 
 import torch
@@ -134,8 +135,7 @@ class Network(nn.Module):
         self.dt = dt
         sizes = [n_inputs, *settings.hidden, n_outputs]
         self.weights = nn.ParameterList(
-            initial_weights(n_in, n_out, settings, generator)
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+            initial_weights(n_in, n_out, settings, generator) for n_in, n_out in pairwise(sizes)
         )
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
@@ -220,5 +220,3 @@ def initial_weights(n_in: int, n_out: int, settings: NetworkSettings, generator:
     n = n_in if settings.initial_weights == "fan_in" else n_out
     bound = settings.weight_gain / math.sqrt(n)
     return nn.Parameter((2 * torch.rand(n_in, n_out, generator=generator) - 1) * bound)
-
-

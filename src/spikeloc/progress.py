@@ -10,12 +10,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from spikeloc.compiled import on_first_compilation
 from spikeloc.recipe import Recipe
+from spikeloc.training import Watch
 
 __all__ = ["TrainingDisplay", "announce_compilation"]
 
 
-class TrainingDisplay:
-    """A watch for training: a live bar on a terminal, a line for each epoch elsewhere. Use it in a ``with`` block."""
+class TrainingDisplay(Watch):
+    """Shows how training goes: a live bar on a terminal, a line for each epoch elsewhere; a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
@@ -36,7 +37,9 @@ class TrainingDisplay:
         announce_compilation(self.console)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:

@@ -58,7 +58,9 @@ def just_noticeable_difference(
             break
         probe = threshold
     ends = [probe * ndtri(0.75) / max(ndtri(np.clip(p + z * sd, 0.5 + 1e-6, 1 - 1e-9)), 1e-3) for z in (1.96, -1.96)]
-    return Threshold(float(threshold), (float(ends[0]), float(ends[1])), threshold / (2 * math.pi * stimulus.frequency) * 1e6)
+    return Threshold(
+        float(threshold), (float(ends[0]), float(ends[1])), threshold / (2 * math.pi * stimulus.frequency) * 1e6
+    )
 
 
 def _estimates(observer: Observer, stimulus: ToneStimulus, angle: float, n: int, seed: int, stream: str) -> np.ndarray:

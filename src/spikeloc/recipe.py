@@ -24,7 +24,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class RatePenalty(Settings):
-    """Penalty on hidden neurons that fire too fast:  weight * mean over neurons of (max(0, r - lower) / (upper - lower))^2.
+    """Penalty on neurons that fire too fast:  weight * mean over neurons of (max(0, r - lower) / (upper - lower))^2.
 
     r is a neuron's rate, averaged over a batch of sounds and their duration.
     """
@@ -92,7 +92,7 @@ class Recipe(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def with_values(self, values: Mapping[str, str | int | float | bool]) -> Recipe:
-        """The recipe with dotted keys changed, such as ``{"network.tau": "5 ms"}``; texts are read as in a TOML file."""
+        """The recipe with dotted keys changed, such as ``{"network.tau": "5 ms"}``; texts are read as in a recipe."""
         words = self.words()
         for key, value in values.items():
             section = words
@@ -141,7 +141,8 @@ def load_recipe(recipe: str | Path) -> Recipe:
         folder = resources.files("spikeloc") / "recipes"
         names = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
         raise UserError(
-            f"there is no recipe {text!r}{nearest(text, names)}; give a path to a TOML file or one of {', '.join(names)}"
+            f"there is no recipe {text!r}{nearest(text, names)}; "
+            f"give a path to a TOML file or one of {', '.join(names)}"
         )
     try:
         return parse_recipe(path.read_text(encoding="utf-8"), path.stem, source=text)

@@ -1,12 +1,12 @@
 """The run: the folder that one recipe made. Files are written whole or not at all.
 
-    recipe.toml          the recipe, complete
-    environment.json     versions of what computed it
-    history.csv          one row for each epoch
-    checkpoint.safetensors   where training stands, until it is finished
-    model.safetensors    the trained weights
-    metrics.json         the score on test sounds
-    figures/, report.html
+recipe.toml          the recipe, complete
+environment.json     versions of what computed it
+history.csv          one row for each epoch
+checkpoint.safetensors   where training stands, until it is finished
+model.safetensors    the trained weights
+metrics.json         the score on test sounds
+figures/, report.html
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Run:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise UserError(f"{self.path / 'metrics.json'} is damaged; make it anew with `spikeloc evaluate {self.path}`")
+            raise UserError(f"{self.path / 'metrics.json'} is damaged; delete it and run `spikeloc report {self.path}`")
         return content
 
     @property
@@ -174,7 +174,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, A
 
 
 def read_safetensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a safetensors file and the facts about them. Raises UserError if it is damaged; executes nothing."""
+    """The tensors of a safetensors file and the facts about them; executes nothing. Raises UserError if damaged."""
     try:
         tensors = read_tensors(data)
         length = int.from_bytes(data[:8], "little")

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,30 +28,20 @@ from spikeloc.recipe import Recipe, TrainingSettings
 from spikeloc.runs import Run, build_network, read_safetensors, write_safetensors
 from spikeloc.stimuli import Sounds
 
-__all__ = ["Silent", "Watch", "train"]
+__all__ = ["Watch", "train"]
 
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 
 
-class Watch(Protocol):
-    """Something that is told how training goes."""
-
-    def started(self, recipe: Recipe, device: str, epochs_done: int) -> None: ...
-    def first_loss(self, expected: float | None, seen: float) -> None: ...
-    def batch(self, epoch: int, done: int, total: int) -> None: ...
-    def epoch(self, row: dict[str, float]) -> None: ...
-    def finished(self, reason: str) -> None: ...
-
-
-class Silent:
-    """A watch that says nothing."""
+class Watch:
+    """Is told how training goes, and says nothing; a subclass shows what it wants to show."""
 
     def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:
         """Training begins, or continues after some epochs."""
 
     def first_loss(self, expected: float | None, seen: float) -> None:
-        """Loss of the first batch, beside that of a network that says nothing."""
+        """Loss of the first batch, beside that of a network that knows nothing."""
 
     def batch(self, epoch: int, done: int, total: int) -> None:
         """Some batches of an epoch are done."""
@@ -87,7 +76,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, watch: Watch
     if the folder exists and is not to be resumed, or holds the run of another recipe, or if the loss stops being a
     number.
     """
-    watch = watch or Silent()
+    watch = watch or Watch()
     device = choose_device(recipe.training, recipe.network.engine)
     run = _open_or_create(Path(out), recipe, resume)
     for caveat in recipe.stimulus.caveats():

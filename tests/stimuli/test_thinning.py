@@ -231,6 +231,8 @@ def test_exponential_variates_are_logarithms(number):
 
 
 def test_fibre_numbers_are_uniform_and_differ_between_keys():
-    numbers = np.array([int(fibre_number(np.uint32(k), np.uint32(7 * k), np.uint32(i))) for k in range(60) for i in range(200)])
+    numbers = np.array(
+        [int(fibre_number(np.uint32(k), np.uint32(7 * k), np.uint32(i))) for k in range(60) for i in range(200)]
+    )
     assert stats.kstest(numbers / 2**32, "uniform").pvalue > 1e-3
     assert len(np.unique(numbers)) > len(numbers) - 10

@@ -101,4 +101,4 @@ class _Spike(torch.autograd.Function):
 
 def spike(x: Tensor, surrogate: Surrogate) -> Tensor:
     """Heaviside step, H(0) = 0, with the surrogate's gradient. Was the seed's ``spike_fn``."""
-    return _Spike.apply(x, surrogate)  # type: ignore[no-any-return, no-untyped-call]
+    return _Spike.apply(x, surrogate)  # type: ignore[no-untyped-call]

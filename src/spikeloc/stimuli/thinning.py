@@ -3,9 +3,9 @@
 A sound is drawn from its key alone (see :mod:`spikeloc.randomness`), by one of two methods that the stimulus decides:
 
 - **dense** (the peak probability is at least a quarter): every bin gets a 32-bit random number and is compared;
-- **sparse** (below): bins are grouped into small segments of similar phase. With q the largest probability in a segment,
-  the next candidate lies a geometric number of bins ahead, floor(E / -ln(1 - q)) for an exponential E, and becomes a
-  spike with probability p/q (thinning; Lewis & Shedler 1979). The cost follows the spikes, not the bins.
+- **sparse** (below): bins are grouped into small segments of similar phase. With q the largest probability in a
+  segment, the next candidate lies a geometric number of bins ahead, floor(E / -ln(1 - q)) for an exponential E, and
+  becomes a spike with probability p/q (thinning; Lewis & Shedler 1979). The cost follows the spikes, not the bins.
 
 Both give each bin its exact probability, to 2^-31.
 """
@@ -52,14 +52,18 @@ def draw_spikes(
     while True:
         # A sound's spikes are written into a row of their own first; one more place than spikes is touched.
         staged = np.empty((n_sounds, room + n_fibres + 1), dtype=np.uint16)
-        over_sounds(kernel, n_sounds, keys, *tables, *extra, law.peak, float(law.power), law.coefficients, staged, counts)
+        over_sounds(
+            kernel, n_sounds, keys, *tables, *extra, law.peak, float(law.power), law.coefficients, staged, counts
+        )
         if n_sounds == 0 or int(counts.max()) <= room:
             break
         room = n_steps * n_fibres
     return _collect(staged, counts, n_fibres)
 
 
-def _method(law: RateLaw, left_delays: np.ndarray, right_delays: np.ndarray) -> tuple[Callable[..., None], tuple[int, ...]]:
+def _method(
+    law: RateLaw, left_delays: np.ndarray, right_delays: np.ndarray
+) -> tuple[Callable[..., None], tuple[int, ...]]:
     if law.peak_probability >= DENSE_FROM:
         return draw_dense, ()
     steps, fibres = segment_shape(law.step_angle, left_delays)

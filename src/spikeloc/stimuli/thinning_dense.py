@@ -36,7 +36,7 @@ def draw_dense(
     index: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and including a step."""
+    """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and with each step."""
     n_steps, n_fibres = len(sin_time), sin_fibre.shape[1]
     p = np.empty(n_fibres, np.float32)
     gap = np.empty(n_fibres, np.float32)

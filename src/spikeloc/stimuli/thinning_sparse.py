@@ -1,11 +1,11 @@
 """Sparse drawing: geometric skips from candidate to candidate within segments of similar probability.
 
 An ear's time x fibre plane is cut into blocks of ``steps`` time steps (a power of two) by ``fibres`` fibres, small in
-phase; their bins are numbered fibre by fibre. With q the largest spike probability in a segment, each of its bins costs
-the hazard h = -ln(1 - q), and an exponential variate is used up bin by bin, through as many segments as it lasts: the bin
-in which it ends is a candidate, and spikes with probability p/q. The j-th candidate of a sound uses word(sound key, j):
-the upper half makes the next exponential, the lower half accepts. (An exponential has no memory, so nothing is drawn
-anew where a segment ends.)
+phase; their bins are numbered fibre by fibre. With q the largest spike probability in a segment, each of its bins
+costs the hazard h = -ln(1 - q), and an exponential variate is used up bin by bin, through as many segments as it
+lasts: the bin in which it ends is a candidate, and spikes with probability p/q. The j-th candidate of a sound uses
+word(sound key, j): the upper half makes the next exponential, the lower half accepts. (An exponential has no memory,
+so nothing is drawn anew where a segment ends.)
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def draw_sparse(
     index: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and including a step."""
+    """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and with each step."""
     n_steps, n_fibres = len(sin_time), sin_fibre.shape[1]
     found = np.empty((index.shape[1], 2), np.int32)  # step and fibre of each spike, segment by segment
     for sound in range(first, last):
@@ -97,7 +97,7 @@ def _draw_segment(
     found: np.ndarray,
     count: np.ndarray,
 ) -> tuple[int, np.uint64, float]:
-    """Spikes of one segment; n of the sound were found before, j candidates used, and ``left`` is the exponential's rest."""
+    """Spikes of one segment; the sound had n spikes and j candidates before, and ``left`` is the exponential's rest."""
     n_steps = len(sin_time)
     last_step = min(begin + steps, n_steps) - 1
     earliest, latest = (end_fibre - 1, fibre) if falling else (fibre, end_fibre - 1)
@@ -173,7 +173,7 @@ LN2 = math.log(2)
 
 @kernel
 def _sort_by_step(found: np.ndarray, n: int, index: np.ndarray, counts: np.ndarray) -> None:
-    """Fibres in the order of steps; ``counts`` becomes the running sum. Found by rising fibre, they stay so in a step."""
+    """Fibres in the order of steps, rising within a step as they were found; ``counts`` becomes the running sum."""
     total = 0
     for t in range(len(counts)):
         counts[t], total = total, total + counts[t]

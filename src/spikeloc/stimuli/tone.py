@@ -14,8 +14,8 @@ from spikeloc import randomness
 from spikeloc.angles import HALF_CIRCLE
 from spikeloc.errors import UserError
 from spikeloc.settings import Angle, Frequency, Rate, Settings, Time
-from spikeloc.stimuli.sounds import Sounds
 from spikeloc.stimuli.rate_law import RateLaw
+from spikeloc.stimuli.sounds import Sounds
 from spikeloc.stimuli.thinning import draw_spikes
 from spikeloc.units import Hz, ms, write_quantity
 
@@ -116,7 +116,9 @@ class ToneStimulus(Settings):
                 raise UserError(f"the number of sounds is {n}; it must be a whole number from 0")
             indices = np.arange(first, first + n, dtype=np.int64)
         own_angle, phase = self.draw_angles(indices, seed=seed, stream=stream)
-        angle = own_angle if angle is None else np.broadcast_to(np.asarray(angle, dtype=np.float64), own_angle.shape).copy()
+        angle = (
+            own_angle if angle is None else np.broadcast_to(np.asarray(angle, dtype=np.float64), own_angle.shape).copy()
+        )
         keys = randomness.sound_keys(seed, stream, indices)
         left, right = self.fibre_delays
         events = draw_spikes(keys, phase, phase + angle, left, right, self.n_steps, self.rate_law)
