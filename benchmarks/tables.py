@@ -155,6 +155,7 @@ def whole(results: dict[str, Any]) -> str:
     )
     start = results["start"]
     lines = [
+        f"Of spikeloc's time, {duration(results['training'])} is training; the rest is start, score and report.",
         f"Peak memory of one epoch: {memory}.",
         f"A very short run: {duration(start['first_run'])} where every kernel must be compiled, "
         f"{duration(start['later_run'])} where all are cached.",

@@ -48,6 +48,7 @@ def against_seed(folder: Path, quick: bool) -> dict[str, Any]:
         "epochs": epochs,
         "sounds": sounds,
         "spikeloc": {**summarise([run["seconds"] for run in spikelocs]), "peak": max(run["peak"] for run in spikelocs)},
+        "training": training_seconds(folder / "a" / "history.csv"),
         "seed": {**summarise([runs[1]["seconds"]]), "peak": runs[1]["peak"]},
         "accuracy": {
             "spikeloc": json.loads((folder / "a" / "metrics.json").read_text(encoding="utf-8"))["accuracy"],
@@ -115,6 +116,12 @@ def seconds_to_good(out: Path, seed: int) -> dict[str, Any]:
     process.terminate()
     process.wait()
     return {"seed": seed, "seconds": passed, "validation_accuracy": best_accuracy(out / "history.csv")}
+
+
+def training_seconds(history: Path) -> float:
+    """Seconds that the epochs took, of a whole process."""
+    with history.open(encoding="utf-8", newline="") as file:
+        return sum(float(row["seconds"]) for row in csv.DictReader(file))
 
 
 def best_accuracy(history: Path) -> float:

@@ -50,7 +50,7 @@ def test_train_says_what_it_does(recipe_file, tmp_path, capsys):
     assert "1.39 = ln classes" in err
     assert "epoch 2/2: loss" in err
     assert "accuracy" in out
-    assert "chance 25.0" in out
+    assert "chance is 25.0 %" in out
     assert str(tmp_path / "x" / "report.html") in out
     assert "seed = 3" in (tmp_path / "x" / "recipe.toml").read_text()
 

@@ -19,7 +19,14 @@ def test_silence_costs_the_expected_first_loss():
     readout = Readout(classes=12)
     loss = readout.loss(activity(torch.zeros(5, 12)), torch.linspace(-1, 1, 5), LIMIT)
     assert float(loss) == pytest.approx(math.log(12))
-    assert readout.expected_first_loss == pytest.approx(math.log(12))
+
+
+@pytest.mark.parametrize("kind", ["class", "angle", "direction"])
+def test_zero_scores_cost_the_expected_first_loss(kind):
+    readout = Readout(kind=kind)
+    angle = torch.linspace(-LIMIT, LIMIT, 2001, dtype=torch.float64)
+    loss = readout.loss(activity(torch.zeros(2001, readout.n_outputs)), angle, LIMIT)
+    assert float(loss) == pytest.approx(readout.expected_first_loss, rel=2e-3)
 
 
 def test_class_readout_answers_with_the_middle_of_the_class():

@@ -41,6 +41,7 @@ def test_loading_gives_the_same_observer(tiny_run, copy):
 
 def test_missing_things_are_named(copy, tmp_path):
     assert "there is no run folder" in refusal(load, tmp_path / "nowhere")
+    assert "has no metrics.json" in refusal(lambda: copy.metrics)
     (copy.path / "model.safetensors").unlink()
     assert "has no model.safetensors" in refusal(load, copy)
     (copy.path / "recipe.toml").unlink()

@@ -35,6 +35,11 @@ Any setting of the recipe can be given as --SECTION.KEY VALUE:
 
 
 class _Parser(argparse.ArgumentParser):
+    lists_settings = False  # whether the help ends with every setting of a recipe
+
+    def format_help(self) -> str:
+        return super().format_help() + (_settings_help() if self.lists_settings else "")
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")
 
@@ -95,9 +100,9 @@ def _parser() -> _Parser:
 
 def _add(
     commands: Any, name: str, about: str, run: Callable[[argparse.Namespace], None], epilog: str = ""
-) -> argparse.ArgumentParser:
+) -> _Parser:
     formatter = argparse.RawDescriptionHelpFormatter
-    command: argparse.ArgumentParser = commands.add_parser(
+    command: _Parser = commands.add_parser(
         name, help=about, description=about, epilog=epilog, formatter_class=formatter, allow_abbrev=False
     )
     command.set_defaults(run=run)
@@ -105,8 +110,8 @@ def _add(
 
 
 def _add_train(commands: Any) -> None:
-    epilog = TRAIN_EXAMPLES + _settings_help() if "--help" in sys.argv or "-h" in sys.argv else ""
-    command = _add(commands, "train", "train a recipe's network, score it and draw it", _train, epilog)
+    command = _add(commands, "train", "train a recipe's network, score it and draw it", _train, TRAIN_EXAMPLES)
+    command.lists_settings = True
     command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
     command.add_argument(
         "--out", metavar="DIR", type=Path, help="the run folder (default: runs/ and the recipe's name)"
@@ -180,7 +185,7 @@ def _settings_help() -> str:
         inner = getattr(field.annotation, "model_fields", None)
         for key, setting in (inner or {}).items():
             lines.append(f"  --{section}.{key:<20} {setting.description}")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def _version() -> str:
@@ -212,14 +217,19 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _score(run: Any) -> None:
-    from spikeloc.evaluation import evaluate
     from spikeloc.report import write_report
 
-    if not run.has("metrics.json"):
-        run.write("metrics.json", json.dumps(evaluate(run), indent=2) + "\n")
+    _make_metrics(run)
     _print_metrics(run.metrics)
     report = run.path / "report.html" if run.has("report.html") else write_report(run, run.metrics)
     print(f"report: {report}")
+
+
+def _make_metrics(run: Any) -> None:
+    from spikeloc.evaluation import evaluate
+
+    if not run.has("metrics.json"):
+        run.write("metrics.json", json.dumps(evaluate(run), indent=2) + "\n")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -284,6 +294,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from spikeloc.runs import Run
 
     run = Run.open(arguments.folder)
+    _make_metrics(run)
     print(f"report: {write_report(run, run.metrics)}")
 
 

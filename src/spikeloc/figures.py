@@ -100,10 +100,8 @@ def loss_curve(
     accuracy: float | None = None,
     ceiling: float | None = None,
 ) -> Figure:
-    """Loss over epochs, and validation accuracy where there is one.
-
-    expected                    loss of a network that says nothing
-    chance, accuracy, ceiling   of guesses, of the network on test sounds, of the ideal observer
+    """Loss over epochs, beside that of a network that says nothing (expected); and validation accuracy where there is
+    one, beside that of guesses, of the network on test sounds, and of the ideal observer (ceiling).
     """
     scored = "validation_accuracy" in history[0]
     figure, grid = _grid(1, 2 if scored else 1, height=2.6, gap=0.8)
@@ -116,17 +114,16 @@ def loss_curve(
         best = int(np.argmin(losses))
         panels[0].plot(epochs[best], losses[best], "o", ms=9, mfc="none", color=INK, label="weights kept")
     _level(panels[0], expected, "says nothing: ln(classes)")
-    panels[0].set_ylabel("loss")
     panels[0].margins(y=0.12)
     if scored:
         shares = [100 * row["validation_accuracy"] for row in history]
         panels[1].plot(epochs, shares, "s--", ms=3, color=VALIDATION, label="validation")
         _level(panels[1], None if chance is None else 100 * chance, "chance")
-        _level(panels[1], None if ceiling is None else 100 * ceiling, "ideal observer", side="left")
-        _level(panels[1], None if accuracy is None else 100 * accuracy, "test", TRUE)
-        panels[1].set(ylabel="accuracy (%)", ylim=(0, 104))
-    for axes in panels:
-        axes.set_xlabel("epoch")
+        _level(panels[1], None if ceiling is None else 100 * ceiling, "ideal observer")
+        _level(panels[1], None if accuracy is None else 100 * accuracy, "test", TRUE, "left")
+        panels[1].set_ylim(0, 104)
+    for axes, label in zip(panels, ("loss", "accuracy (%)"), strict=False):
+        axes.set(xlabel="epoch", ylabel=label)
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True, min_n_ticks=1))
     return figure

@@ -32,6 +32,7 @@ class TrainingDisplay(Watch):
         self.task: TaskID | None = None
         self.epochs = 0
         self.state = ""
+        self.readout = "class"
 
     def __enter__(self) -> TrainingDisplay:
         announce_compilation(self.console)
@@ -40,7 +41,7 @@ class TrainingDisplay(Watch):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self._stop()
 
     def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:
         """Announce what is trained, and start the bar."""
@@ -50,14 +51,15 @@ class TrainingDisplay(Watch):
         kind = recipe.network.engine
         self.console.print(f"training {recipe.name}: {layers} neurons, {kind} engine on {device}{resumed}")
         self.epochs = recipe.training.epochs
+        self.readout = recipe.readout.kind
         if self.console.is_terminal:
             self.bar.start()
             self.task = self.bar.add_task(self._title(epochs_done), total=self.epochs, completed=epochs_done, state="")
 
-    def first_loss(self, expected: float | None, seen: float) -> None:
+    def first_loss(self, expected: float, seen: float) -> None:
         """The first batch's loss beside that of a network that says nothing."""
-        beside = "" if expected is None else f" (a network that knows nothing: {expected:.2f} = ln classes)"
-        self.console.print(f"first loss {seen:.2f}{beside}")
+        formula = {"class": " = ln classes", "angle": " = 1/3", "direction": " = ln 2π"}[self.readout]
+        self.console.print(f"first loss {seen:.2f} (a network that knows nothing: {expected:.2f}{formula})")
 
     def batch(self, epoch: int, done: int, total: int) -> None:
         """Move the bar."""
@@ -74,8 +76,12 @@ class TrainingDisplay(Watch):
 
     def finished(self, reason: str) -> None:
         """Stop the bar and say why training is over."""
-        self.bar.stop()
+        self._stop()
         self.console.print(f"training is over: {reason}" + (f"; {self.state}" if self.state else ""))
+
+    def _stop(self) -> None:
+        if self.task is not None:
+            self.bar.stop()
 
     def _title(self, epoch: int) -> str:
         return f"epoch {min(epoch + 1, self.epochs)}/{self.epochs}"

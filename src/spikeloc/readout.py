@@ -60,9 +60,9 @@ class Readout(Settings):
         return 1 if self.kind == "angle" else self.classes
 
     @property
-    def expected_first_loss(self) -> float | None:
-        """Loss of a network that says nothing, ln(classes), where it is known."""
-        return math.log(self.classes) if self.kind == "class" else None
+    def expected_first_loss(self) -> float:
+        """Loss of a network whose scores are all zero: ln(classes), mean square of the angle, or ln(2 pi)."""
+        return {"class": math.log(self.classes), "angle": 1 / 3, "direction": math.log(2 * math.pi)}[self.kind]
 
     def scores(self, activity: Activity) -> Tensor:
         """Scores of the output neurons: [batch, n_outputs]."""

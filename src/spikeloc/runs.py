@@ -100,12 +100,13 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """The score on test sounds."""
+        data = self.read("metrics.json")
         try:
-            content = json.loads(self.read("metrics.json"))
+            content = json.loads(data)
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise UserError(f"{self.path / 'metrics.json'} is damaged; delete it and run `spikeloc report {self.path}`")
+            raise UserError(f"{self.path / 'metrics.json'} is damaged; delete it, and `spikeloc report {self.path}` makes it anew")
         return content
 
     @property

@@ -40,7 +40,7 @@ class Watch:
     def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:
         """Training begins, or continues after some epochs."""
 
-    def first_loss(self, expected: float | None, seen: float) -> None:
+    def first_loss(self, expected: float, seen: float) -> None:
         """Loss of the first batch, beside that of a network that knows nothing."""
 
     def batch(self, epoch: int, done: int, total: int) -> None:

@@ -46,11 +46,13 @@ def layers(draw):
 
 
 def neurons(names=SURROGATES):
+    """Neurons of every kind; a steep sigmoid, whose g (1 - g) the reference rounds away, has its own test."""
+    surrogates = [Surrogate(name, 0.5 if name == "sigmoid" else slope) for name in names for slope in (1.0, 7.0)]
     return st.builds(
         LIF,
         tau=st.sampled_from([1e-3, 4e-3, 20e-3]),
         reset=st.sampled_from(RESETS),
-        surrogate=st.builds(Surrogate, st.sampled_from(names), st.sampled_from([1.0, 7.0])),
+        surrogate=st.sampled_from(surrogates),
         reset_gradient=st.booleans(),
     )
 
@@ -70,10 +72,8 @@ def gradients(engine, spikes, weights, neuron, time_weights, g_sums, g_spikes):
 
 def assert_close(actual, expected):
     actual, expected = actual.detach(), expected.detach()
-    assume(expected.isfinite().all())  # through resets, a gradient may grow without bound
-    # Far from the threshold, the reference's sigmoid cancels: k g (1 - g) is wrong by up to 6e-8 k.
-    scale = max(0.1, float(expected.abs().max()))
-    torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE * scale)
+    if expected.isfinite().all():  # through resets, a gradient may grow without bound
+        torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max()) + 1e-30)
 
 
 @FEW

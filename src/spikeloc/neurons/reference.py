@@ -43,11 +43,12 @@ def lif_layer(
     """
     current = dense(spikes, weights) @ weights  # B T H
     a = decay(neuron.tau, dt)
-    nothing = torch.zeros_like(current[:, 0])
+    steps = current.unbind(1)  # an index in the loop would cost the whole tensor again on the way back
+    nothing = torch.zeros_like(steps[0])
     v, s, s_before = nothing, nothing, nothing
     membranes, trains = [], []
-    for t in range(current.shape[1]):
-        v = _membrane(neuron, a, v, current[:, t], s, s_before)
+    for i in steps:
+        v = _membrane(neuron, a, v, i, s, s_before)
         s_new = neuron.surrogate(v - 1)
         membranes.append(v.detach())
         trains.append(s_new)
@@ -81,10 +82,11 @@ def leaky_trace(spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: f
     """Potential of non-spiking leaky integrators, ``u_t = a u_{t-1} + (1 - a) x_t W``: [B T N], [N H] -> [B T H]."""
     a = decay(tau, dt)
     current = (1 - a) * (dense(spikes, weights) @ weights)
-    u = torch.zeros_like(current[:, 0])
+    steps = current.unbind(1)
+    u = torch.zeros_like(steps[0])
     trace = []
-    for t in range(current.shape[1]):
-        u = a * u + current[:, t]
+    for i in steps:
+        u = a * u + i
         trace.append(u)
     return torch.stack(trace, dim=1)
 
