@@ -73,6 +73,8 @@ class NetworkSettings(Settings):
     """What a spike does to the membrane: to zero, or less the threshold; the late ones replicate old notebooks."""
     reset_gradient: bool = True
     """Whether the gradient also flows through the reset."""
+    floor: float | None = Field(None, le=0)
+    """Lowest membrane potential of spiking neurons (threshold = 1); left out, there is none."""
     surrogate: SurrogateName = "superspike"
     """Shape of the surrogate gradient."""
     slope: float = Field(100.0, gt=0)
@@ -100,7 +102,8 @@ class NetworkSettings(Settings):
         return self._neuron(self.output_tau)
 
     def _neuron(self, tau: float) -> LIF:
-        return LIF(tau, self.reset, Surrogate(self.surrogate, self.slope), self.reset_gradient)
+        floor = -math.inf if self.floor is None else self.floor
+        return LIF(tau, self.reset, Surrogate(self.surrogate, self.slope), self.reset_gradient, floor)
 
 
 @dataclass(frozen=True)

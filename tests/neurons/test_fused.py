@@ -54,6 +54,7 @@ def neurons(names=SURROGATES):
         reset=st.sampled_from(RESETS),
         surrogate=st.sampled_from(surrogates),
         reset_gradient=st.booleans(),
+        floor=st.sampled_from([-math.inf, 0.0, -0.5]),
     )
 
 

@@ -126,8 +126,28 @@ def test_weighted_counts():
     assert weighted_counts(x, c).tolist() == [[[2, 2], [11, 110]]]
 
 
+def test_floor_by_hand_and_no_gradient_on_it():
+    """a = 1/2, weight -1: without a floor -1, -1.5, -1.75; with one at -1.25 it stops there, and so does the gradient."""
+    w = torch.tensor([[-1.0]], dtype=torch.float64, requires_grad=True)
+    neuron = LIF(HALF, "subtract", Surrogate("sigmoid", 1.0), floor=-1.25)
+    out = lif_layer(torch.ones(1, 3, 1).double(), w, neuron, DT, want_spikes=True, want_membrane=True)
+    assert out.membrane.flatten().tolist() == [-1, -1.25, -1.25]
+    (gradient,) = torch.autograd.grad(out.spikes.sum(), w)
+    assert gradient.item() == pytest.approx(Surrogate("sigmoid", 1.0).derivative(torch.tensor(-2.0)).item())
+
+
+@pytest.mark.parametrize("drive", [0.07, 0.31, 0.83, -0.4])
+def test_with_floor_subtraction_and_no_leak_a_count_is_the_rectified_integral(drive):
+    x = torch.ones(1, 100, 1, dtype=torch.float64)
+    neuron = LIF(1e9, "subtract", floor=0.0)
+    out = lif_layer(x, torch.tensor([[drive]], dtype=torch.float64), neuron, DT, time_weights=torch.ones(1, 100))
+    assert abs(out.sums.item() - max(0.0, drive) * 100) <= 1 + 1e-9
+
+
 def test_refuses_impossible_neurons():
     with pytest.raises(ValueError, match="positive"):
         LIF(0.0)
     with pytest.raises(ValueError, match="choose one of zero"):
         LIF(1e-3, "never")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at rest"):
+        LIF(1e-3, floor=0.5)

@@ -114,7 +114,7 @@ class _Layer(torch.autograd.Function):
         membrane = torch.empty(shape) if call.want_membrane else None
         over_sounds(
             kernels_lif.run, events.n_sounds, events.index, events.start, slabs.numpy(), call.decay,
-            kernels_lif.RESET_CODES[call.neuron.reset], call.time_weights, kept.numpy(), sums.numpy(),
+            kernels_lif.RESET_CODES[call.neuron.reset], np.float32(call.neuron.floor), call.time_weights, kept.numpy(), sums.numpy(),
             _array(train), _array(membrane), n_neurons, chunk=_sounds_in_chunk(events),
         )  # fmt: skip
         ctx.call, ctx.n_neurons = call, n_neurons
@@ -135,7 +135,7 @@ class _Layer(torch.autograd.Function):
         gradients = _Gradients(events, slabs, n_neurons, ctx.needs_input_grad[0])
         over_sounds(
             kernels_lif.run_back, events.n_sounds, events.index, events.start, slabs.numpy(), gradients.transposed,
-            call.decay, kernels_lif.RESET_CODES[neuron.reset], neuron.reset_gradient,
+            call.decay, kernels_lif.RESET_CODES[neuron.reset], np.float32(neuron.floor), neuron.reset_gradient,
             SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), time_weights, kept.numpy(),
             g_sums.contiguous().numpy(), _array(g_train), gradients.sounds_in_chunk, gradients.chunks,
             _array(gradients.inputs), n_neurons, chunk=gradients.sounds_in_chunk,

@@ -65,12 +65,11 @@ def add_weighted_counts(
     """``counts[b, k, n] = sum_t c[k, t] x[b, t, n]`` for sounds first to last; time_weights is c [K, T]."""
     n_sums, n_steps = time_weights.shape
     n_inputs = counts.shape[2]
-    counts[first:last] = 0
-    flat = counts.reshape(counts.size)
     for sound in range(first, last):
         for k in range(n_sums):
-            base = (sound * n_sums + k) * n_inputs
+            for n in range(n_inputs):
+                counts[sound, k, n] = 0
             for t in range(n_steps):
                 weight = time_weights[k, t]
                 for event in range(at(start, sound * n_steps + t), at(start, sound * n_steps + t + 1)):
-                    flat[np.uint64(base) + np.uint64(at(index, event))] += weight
+                    counts[sound, k, at(index, event)] += weight

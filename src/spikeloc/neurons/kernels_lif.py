@@ -15,11 +15,15 @@ derivative,
     G_t = S_t h'(v_t - 1) + (d v_{t+1} / d v_t) G_{t+1}
     S_t = c_t + what s_t does through the reset, if reset_gradient
 
+with G_t = 0 where v_t is on the floor,
+
 and the gradient of the current i_t, which is G_t (in `late_zero`, where s_{t-2} = 0), goes to the weights of the
 step's events.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +43,7 @@ from spikeloc.neurons.kernels_lanes import (
     store_first,
 )
 from spikeloc.neurons.kernels_surrogate import derivative
-from spikeloc.neurons.kernels_weights import add_to_rows, currents, input_gradient, read_row, write_row
+from spikeloc.neurons.kernels_weights import add_to_rows, clear_chunk, currents, input_gradient, read_row, write_row
 from spikeloc.neurons.models import RESETS, Reset
 
 __all__ = ["RESET_CODES", "SEGMENT", "run", "run_back"]
@@ -61,6 +65,7 @@ def run(
     slabs: np.ndarray,
     decay: np.float32,
     reset: int,
+    floor: np.float32,
     time_weights: np.ndarray,
     kept: np.ndarray,
     sums: np.ndarray,
@@ -73,6 +78,7 @@ def run(
     index, start   see :class:`~spikeloc.spikes.SpikeEvents`
     slabs          see :mod:`spikeloc.neurons.kernels_weights`
     decay, reset   what a membrane keeps over a step; one of :data:`RESET_CODES`
+    floor          the lowest potential
     time_weights   [K, T]
     kept           see this module's description
     sums           [sounds, K, H]
@@ -84,18 +90,19 @@ def run(
     total = np.empty((n_sums, LANES), dtype=np.float32)
     for sound in range(first, last):
         for block in range(n_blocks - 1, -1, -1):
-            rows, place = scratch, 2
+            rows, place = scratch, np.int64(2)
             if n_kept > 2:
                 rows, place = kept, (sound * n_blocks + block) * n_kept + 2
             store(rows, place - 2, fill(_ZERO))
             store(rows, place - 1, fill(_ZERO))
-            total[:] = 0
+            for k in range(n_sums):
+                store(total, k, fill(_ZERO))
             for begin in range(0, n_steps, SEGMENT):
                 end = min(n_steps, begin + SEGMENT)
                 if n_kept == 2:
                     _copy_two(rows, place - 2, kept, _segment_row(sound, begin, block, kept))
                 currents(slabs, block, index, start, sound * n_steps + begin, end - begin, rows, place)
-                _membranes(reset, decay, rows, place, end - begin)
+                _membranes(reset, decay, floor, rows, place, end - begin)
                 _add_sums(rows, place, begin, end, time_weights, total)
                 _write_out(rows, place, sound, block, begin, end, n_steps, n_neurons, spikes, membrane)
                 if n_kept > 2:
@@ -121,9 +128,11 @@ def _copy_two(source: np.ndarray, row: int, target: np.ndarray, to: int) -> None
 
 
 @inlined
-def _membranes(reset: int, decay: np.float32, rows: np.ndarray, place: int, n_steps: int) -> None:
+def _membranes(
+    reset: int, decay: np.float32, floor: np.float32, rows: np.ndarray, place: int, n_steps: int
+) -> None:
     """Turn currents in rows ``place`` and on into membranes, rounded step by step as the reference engine rounds."""
-    a, zero, one = fill(decay), fill(_ZERO), fill(_ONE)
+    a, zero, one, lowest = fill(decay), fill(_ZERO), fill(_ONE), fill(floor)
     v_before, v = load(rows, place - 2), load(rows, place - 1)
     for row in range(place, place + n_steps):
         i = load(rows, row)
@@ -135,6 +144,8 @@ def _membranes(reset: int, decay: np.float32, rows: np.ndarray, place: int, n_st
             v_new = choose(v_before > one, zero, a * v + i)
         else:
             v_new = a * v + i - choose(v_before > one, one, zero)
+        if floor > -np.inf:
+            v_new = choose(v_new > lowest, v_new, lowest)
         v_before, v = v, v_new
         store(rows, row, v)
 
@@ -189,6 +200,7 @@ def run_back(
     transposed: np.ndarray,
     decay: np.float32,
     reset: int,
+    floor: np.float32,
     reset_gradient: bool,
     surrogate: int,
     slope: np.float32,
@@ -210,31 +222,32 @@ def run_back(
     n_sums, n_steps = time_weights.shape
     n_blocks, n_inputs = slabs.shape[0], slabs.shape[1] - 1
     scratch = np.empty((1, 1, 1, 2 + SEGMENT, LANES), dtype=np.float32)
-    i = np.empty((SEGMENT if reset == _LATE_ZERO else 0, LANES), dtype=np.float32)
+    i = np.empty((1, 1, 1, SEGMENT if reset == _LATE_ZERO else 0, LANES), dtype=np.float32)
     g_i = np.empty((SEGMENT if g_inputs.size > 0 else 0, n_blocks * LANES), dtype=np.float32)
     carried = np.empty((n_blocks, 3, LANES), dtype=np.float32)
     g_total = np.empty((n_sums, LANES), dtype=np.float32)
     for sound in range(first, last):
         if sound % sounds_in_chunk == 0:
-            chunks[sound // sounds_in_chunk] = 0
-        carried[:] = 0
+            clear_chunk(chunks, sound // sounds_in_chunk)
+        for row in range(3 * n_blocks):
+            store(carried, row, fill(_ZERO))
         for begin in range((n_steps - 1) // SEGMENT * SEGMENT, -1, -SEGMENT):
             end = min(n_steps, begin + SEGMENT)
             step = sound * n_steps + begin
             for block in range(n_blocks):
-                rows, place = scratch, 2
+                rows, place = scratch, np.int64(2)
                 if kept.shape[3] > 2:
                     rows, place = kept, (sound * n_blocks + block) * kept.shape[3] + 2 + begin
                 else:
                     _copy_two(kept, _segment_row(sound, begin, block, kept), rows, 0)
                     currents(slabs, block, index, start, step, end - begin, rows, place)
-                    _membranes(reset, decay, rows, place, end - begin)
+                    _membranes(reset, decay, floor, rows, place, end - begin)
                 if i.size > 0:
-                    currents(slabs, block, index, start, step, end - begin, i, 0)
+                    currents(slabs, block, index, start, step, end - begin, i, np.int64(0))
                 _gather_sums(g_sums, sound, block, n_neurons, g_total)
                 base = (sound // sounds_in_chunk * n_blocks + block) * n_inputs
                 _run_segment_back(
-                    sound, block, begin, end, index, start, decay, reset, reset_gradient, surrogate, slope,
+                    sound, block, begin, end, index, start, decay, reset, floor, reset_gradient, surrogate, slope,
                     time_weights, rows, place, i, carried, g_total, g_spikes, chunks, base, g_i, n_neurons,
                 )  # fmt: skip
             if g_inputs.size > 0:
@@ -260,6 +273,7 @@ def _run_segment_back(
     start: np.ndarray,
     decay: np.float32,
     reset: int,
+    floor: np.float32,
     reset_gradient: bool,
     surrogate: int,
     slope: np.float32,
@@ -282,7 +296,7 @@ def _run_segment_back(
     g_i       gradient of the currents, if the inputs' is wanted                        [SEGMENT, blocks * 32]
     """
     n_sums, n_steps = time_weights.shape
-    a, zero, one = fill(decay), fill(_ZERO), fill(_ONE)
+    a, zero, one, lowest = fill(decay), fill(_ZERO), fill(_ONE), fill(floor)
     a_reset = fill(decay if reset_gradient else _ZERO)
     mask = first_lanes(n_neurons - block * LANES)
     late, later = 3 * block + 1, 3 * block + 2
@@ -298,21 +312,29 @@ def _run_segment_back(
         if g_spikes.size > 0:
             c = c + read_row(g_spikes, row * n_neurons + block * LANES, mask)
         if reset == _TO_ZERO:
-            g_row = g = muladd(g, choose(v > one, zero, a) - a_reset * v * h, c * h)
+            g_row = g = _above(floor, lowest, v, muladd(g, choose(v > one, zero, a) - a_reset * v * h, c * h))
         elif reset == _SUBTRACT:
-            g_row = g = muladd(g, a - a_reset * h, c * h)
+            g_row = g = _above(floor, lowest, v, muladd(g, a - a_reset * h, c * h))
         else:
             c = c - load(carried, late)
             store(carried, late, load(carried, later))
             if reset == _LATE_SUBTRACT:
-                g_row = g = muladd(g, a, c * h)
+                g_row = g = _above(floor, lowest, v, muladd(g, a, c * h))
                 store(carried, later, g if reset_gradient else zero)
             else:
                 v_1 = load(rows, place + t - 1)
-                g = muladd(g, choose(v_1 > one, zero, a), c * h)
+                g = _above(floor, lowest, v, muladd(g, choose(v_1 > one, zero, a), c * h))
                 g_row = choose(load(rows, place + t - 2) > one, zero, g)
                 store(carried, later, g * (a * v_1 + load(i, t)) if reset_gradient else zero)
         if g_i.size > 0:
             store(g_i, t * carried.shape[0] + block, g_row)
         add_to_rows(chunks, base, index, at(start, row), at(start, row + 1), g_row)
     store(carried, 3 * block, g)
+
+
+@inlined
+def _above(floor: np.float32, lowest: Any, v: Any, gradient: Any) -> Any:
+    """The gradient (32 lanes, as all but floor) where a membrane is above its floor, else zero."""
+    if floor > -np.inf:
+        return choose(v > lowest, gradient, fill(_ZERO))
+    return gradient

@@ -11,7 +11,7 @@ import numpy as np
 from spikeloc.compiled import kernel
 from spikeloc.neurons.kernels_lanes import LANES, at, fill, first_lanes, inlined, load, store
 from spikeloc.neurons.kernels_lif import SEGMENT
-from spikeloc.neurons.kernels_weights import add_to_rows, currents, input_gradient, read_row, write_row
+from spikeloc.neurons.kernels_weights import add_to_rows, clear_chunk, currents, input_gradient, read_row, write_row
 
 __all__ = ["trace", "trace_back"]
 
@@ -49,8 +49,9 @@ def trace_back(
     carried = np.empty((n_blocks, LANES), dtype=np.float32)
     for sound in range(first, last):
         if sound % sounds_in_chunk == 0:
-            chunks[sound // sounds_in_chunk] = 0
-        carried[:] = 0
+            clear_chunk(chunks, sound // sounds_in_chunk)
+        for block in range(n_blocks):
+            store(carried, block, fill(np.float32(0)))
         for begin in range((n_steps - 1) // SEGMENT * SEGMENT, -1, -SEGMENT):
             step, n = sound * n_steps + begin, min(SEGMENT, n_steps - begin)
             for block in range(n_blocks):

@@ -32,6 +32,7 @@ from spikeloc.neurons.kernels_lanes import (
 __all__ = [
     "add_chunks",
     "add_to_rows",
+    "clear_chunk",
     "currents",
     "input_gradient",
     "pack",
@@ -58,7 +59,8 @@ def pack(weights: np.ndarray, slabs: np.ndarray) -> None:
 def pack_transposed(slabs: np.ndarray, transposed: np.ndarray) -> None:
     """Copy slabs of neurons into slabs of inputs."""
     n_inputs, n_neurons = slabs.shape[1] - 1, transposed.shape[1]
-    transposed[:] = 0
+    for row in range(transposed.shape[0] * n_neurons):
+        store(transposed, row, fill(_ZERO))
     for n in range(n_inputs):
         for h in range(n_neurons):
             transposed[n // LANES, h, n % LANES] = slabs[h // LANES, n, h % LANES]
@@ -93,6 +95,14 @@ def currents(
             odd = odd + load(slabs, second if paired else zeros)
             event += 2
         store(rows, to + t, even + odd)
+
+
+@inlined
+def clear_chunk(chunks: np.ndarray, chunk: int) -> None:
+    """Set one chunk's gradient to zero."""
+    n_rows = chunks.shape[1] * chunks.shape[2]
+    for row in range(chunk * n_rows, (chunk + 1) * n_rows):
+        store(chunks, row, fill(_ZERO))
 
 
 @inlined

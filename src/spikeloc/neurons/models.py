@@ -36,15 +36,22 @@ class LIF:
     notebooks (github.com/comob-project/snn-sound-localization), which were trained with them by accident.
 
     With `reset_gradient` the gradient also flows through s in the reset; without it, s there counts as a constant.
+
+    `floor` is the lowest potential: v_t = max(floor, the above), as if inhibition could not pull a membrane below its
+    reversal potential. No gradient flows through a membrane on the floor. With subtraction, a long time constant and
+    the floor at rest, a neuron's spike count is the rectified integral of its input, to within one spike.
     """
 
     tau: float
     reset: Reset = "zero"
     surrogate: Surrogate = field(default_factory=Surrogate)
     reset_gradient: bool = True
+    floor: float = -math.inf
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.tau) and self.tau > 0):
             raise ValueError(f"tau is {self.tau} s; a membrane time constant must be positive")
         if self.reset not in RESETS:
             raise ValueError(f"reset is {self.reset!r}; choose one of {', '.join(RESETS)}")
+        if math.isnan(self.floor) or self.floor > 0:
+            raise ValueError(f"floor is {self.floor}; the lowest potential must be at rest, 0, or below")

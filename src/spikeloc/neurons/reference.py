@@ -8,6 +8,8 @@ Shapes: B sounds, T time steps, N inputs, H neurons, K weightings of time.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -49,6 +51,8 @@ def lif_layer(
     membranes, trains = [], []
     for i in steps:
         v = _membrane(neuron, a, v, i, s, s_before)
+        if neuron.floor > -math.inf:
+            v = torch.where(v > neuron.floor, v, neuron.floor)
         s_new = neuron.surrogate(v - 1)
         membranes.append(v.detach())
         trains.append(s_new)
