@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from spikeloc.observers.circular_mean import CircularMean
-from spikeloc.observers.coincidences import hear_training
 from spikeloc.observers.cross_correlation import CrossCorrelation
 from spikeloc.observers.equalisation_cancellation import EqualisationCancellation
+from spikeloc.observers.fitting import FittedObserver, fit_together
 from spikeloc.observers.hemispheric import Hemispheric
 from spikeloc.observers.jeffress import Jeffress
 from spikeloc.observers.observer import TRAINING_SOUNDS, Observer
@@ -13,6 +13,13 @@ from spikeloc.observers.pattern_match import PatternMatch
 from spikeloc.stimuli import ToneStimulus
 
 __all__ = ["classical_observers"]
+
+FITTED: dict[str, type[FittedObserver]] = {
+    "jeffress": Jeffress,
+    "hemispheric": Hemispheric,
+    "pattern_match": PatternMatch,
+    "equalisation_cancellation": EqualisationCancellation,
+}
 
 
 def classical_observers(
@@ -23,12 +30,9 @@ def classical_observers(
     None of them knows the common phase, even where the stimulus fixes it. Raises UserError unless there is at least
     one class and one training sound.
     """
-    ears, angle = hear_training(stimulus, seed, n_sounds)
+    fitted = fit_together(list(FITTED.values()), stimulus, n_classes, seed, n_sounds)
     return {
         "circular_mean": CircularMean(stimulus, n_classes),
         "cross_correlation": CrossCorrelation(stimulus, n_classes),
-        "jeffress": Jeffress.fit_to(stimulus, n_classes, ears, angle),
-        "hemispheric": Hemispheric.fit_to(stimulus, n_classes, ears, angle),
-        "pattern_match": PatternMatch.fit_to(stimulus, n_classes, ears, angle),
-        "equalisation_cancellation": EqualisationCancellation.fit_to(stimulus, n_classes, ears, angle),
+        **dict(zip(FITTED, fitted, strict=True)),
     }

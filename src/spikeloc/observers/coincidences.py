@@ -12,14 +12,13 @@ coincidences whole periods apart count as well. All sums are circular correlatio
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy import fft
+from numpy import fft
 
-from spikeloc.errors import UserError
-from spikeloc.observers.folding import FoldingGrid
+from spikeloc.observers.folding import FoldingGrid, remembered
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -31,15 +30,12 @@ __all__ = [
     "coincidences",
     "gaussian",
     "hear",
-    "hear_training",
-    "least_error",
     "peak",
 ]
 
 POINTS = 1024  # best delays around the circle
 SPACING = 2 * math.pi / POINTS  # between them: 0.35 deg
 EQUAL = 1e-9  # relative difference that a transform's rounding may put between equal counts
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -53,27 +49,18 @@ class Ears:
         """The sounds ``first`` to ``last`` (excluded)."""
         return Ears(self.left[first:last], self.right[first:last])
 
+    @cached_property
+    def product(self) -> np.ndarray:
+        """Transform of the number of pairs of spikes at every difference of phases: [batch, POINTS / 2 + 1]."""
+        product: np.ndarray = self.left * self.right.conj()
+        return product
 
+
+@remembered
 def hear(stimulus: ToneStimulus, events: SpikeEvents) -> Ears:
     """What each ear says of a stimulus's sounds."""
     spectra = fft.rfft(FoldingGrid.of(stimulus, POINTS).fold(events))
     return Ears(spectra[:, 0], spectra[:, 1])
-
-
-def hear_training(stimulus: ToneStimulus, seed: int, n_sounds: int) -> tuple[Ears, np.ndarray]:
-    """Both ears and the true angles, radians [batch], of sounds of the stream "training"; 16 kB a sound.
-
-    Raises UserError unless n_sounds >= 1.
-    """
-    if n_sounds < 1:
-        raise UserError(f"the number of training sounds is {n_sounds}; it must be at least 1")
-    heard, angles = [], []
-    for first in range(0, n_sounds, BATCH):
-        sounds = stimulus.draw(min(BATCH, n_sounds - first), seed=seed, stream="training", first=first)
-        heard.append(hear(stimulus, sounds.events))
-        angles.append(sounds.angle.numpy())
-    ears = Ears(np.concatenate([part.left for part in heard]), np.concatenate([part.right for part in heard]))
-    return ears, np.concatenate(angles)
 
 
 def coincidences(ears: Ears, window: np.ndarray) -> np.ndarray:
@@ -81,7 +68,7 @@ def coincidences(ears: Ears, window: np.ndarray) -> np.ndarray:
 
     The window is a transform, from :func:`box` or :func:`gaussian`.
     """
-    counts: np.ndarray = fft.irfft(ears.left * ears.right.conj() * window, POINTS)
+    counts: np.ndarray = fft.irfft(ears.product * window, POINTS)
     return counts
 
 
@@ -92,11 +79,13 @@ def peak(curve: np.ndarray, limit: float, *, between: bool = False) -> np.ndarra
     through the greatest value and its two neighbours.
     """
     reach = int(limit / SPACING)
-    delays = np.arange(-reach, reach + 1)
-    inside = curve[:, delays % POINTS]
+    inside = np.concatenate([curve[:, POINTS - reach :], curve[:, : reach + 1]], axis=1)
     greatest = inside.max(axis=1, keepdims=True)
-    rank = np.cumsum(inside >= greatest - EQUAL * np.abs(greatest), axis=1)
-    best: np.ndarray = delays[(2 * rank < rank[:, -1:] + 1).sum(axis=1)]
+    equal = inside >= greatest - EQUAL * np.abs(greatest)
+    best = equal.argmax(axis=1) - reach
+    for row in np.flatnonzero(equal.sum(axis=1) > 1):
+        ties = np.flatnonzero(equal[row])
+        best[row] = ties[len(ties) // 2] - reach
     if not between:
         return best * SPACING
     row = np.arange(len(curve))
@@ -116,17 +105,6 @@ def box(width: float) -> np.ndarray:
 def gaussian(sd: float) -> np.ndarray:
     """Transform of a Gaussian window of a standard deviation in radians: [POINTS / 2 + 1] float64."""
     return _transform(np.exp(-0.5 * (_distance() * SPACING / sd) ** 2))
-
-
-def least_error(
-    candidates: Sequence[float], estimate: Callable[[Ears, float], np.ndarray], ears: Ears, angle: np.ndarray
-) -> float:
-    """The parameter with the least mean absolute error of ``estimate(ears, parameter)`` for true angles [batch]."""
-    error = np.zeros(len(candidates))
-    for first in range(0, len(angle), BATCH):
-        part, true = ears.part(first, first + BATCH), angle[first : first + BATCH]
-        error += [np.abs(estimate(part, candidate) - true).sum() for candidate in candidates]
-    return candidates[int(error.argmin())]
 
 
 def _distance() -> np.ndarray:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import fft
+from numpy import fft
 from torch import Tensor
 
-from spikeloc.observers.coincidences import POINTS, Ears, gaussian, hear, hear_training, least_error, peak
-from spikeloc.observers.observer import TRAINING_SOUNDS, AngleObserver
+from spikeloc.observers.coincidences import POINTS, Ears, coincidences, gaussian, hear, peak
+from spikeloc.observers.fitting import FittedObserver, least_error
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -21,7 +21,7 @@ JITTERS = tuple(2 * math.pi / parts for parts in (64, 32, 16, 12, 8, 6, 4))
 
 
 @dataclass(frozen=True)
-class EqualisationCancellation(AngleObserver):
+class EqualisationCancellation(FittedObserver):
     """The delay that leaves least of the difference between the ears (Durlach, J. Acoust. Soc. Am. 35, 1963).
 
     An ear's excitation y(psi) is its spikes at every phase, blurred by a jitter in time. Over delays a and gains g, the
@@ -37,25 +37,28 @@ class EqualisationCancellation(AngleObserver):
     jitter: float
 
     @staticmethod
-    def fit(
-        stimulus: ToneStimulus, n_classes: int, *, seed: int, n_sounds: int = TRAINING_SOUNDS
+    def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:
+        """Estimates with every jitter that may be taken: [batch, jitters]."""
+        return np.stack([cancelling_delay(ears, jitter, stimulus.max_ipd) for jitter in JITTERS], axis=1)
+
+    @classmethod
+    def fit_to(
+        cls, stimulus: ToneStimulus, n_classes: int, learned: np.ndarray, angle: np.ndarray
     ) -> EqualisationCancellation:
-        """Fit on sounds of the stream "training". Raises UserError unless n_sounds >= 1."""
-        return EqualisationCancellation.fit_to(stimulus, n_classes, *hear_training(stimulus, seed, n_sounds))
-
-    @staticmethod
-    def fit_to(stimulus: ToneStimulus, n_classes: int, ears: Ears, angle: np.ndarray) -> EqualisationCancellation:
-        """Take the jitter with the least mean absolute error on these sounds, true angles [batch] in radians."""
-
-        def estimate(part: Ears, jitter: float) -> np.ndarray:
-            return peak(-residual(part, jitter), stimulus.max_ipd, between=True)
-
-        return EqualisationCancellation(stimulus, n_classes, least_error(JITTERS, estimate, ears, angle))
+        """Take the jitter with the least mean absolute error on these sounds."""
+        return EqualisationCancellation(stimulus, n_classes, least_error(JITTERS, learned, angle))
 
     def estimate(self, events: SpikeEvents) -> Tensor:
         """Angles in radians, float64 [batch]."""
-        left_over = residual(hear(self.stimulus, events), self.jitter)
-        return torch.from_numpy(peak(-left_over, self.stimulus.max_ipd, between=True))
+        return torch.from_numpy(cancelling_delay(hear(self.stimulus, events), self.jitter, self.stimulus.max_ipd))
+
+
+def cancelling_delay(ears: Ears, jitter: float, limit: float) -> np.ndarray:
+    """The delay within +-limit with the least residual, radians [batch]."""
+    # -E is the squared correlation times a positive number, plus another: its peak is at the same delay, and a parabola
+    # through three points of the one has its vertex where that of the other has.
+    correlation = coincidences(ears, gaussian(jitter) ** 2)
+    return peak(correlation**2, limit, between=True)
 
 
 def residual(ears: Ears, jitter: float) -> np.ndarray:

@@ -11,20 +11,25 @@ so a sound is, for each ear, a count of spikes at every psi.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import wraps
+from typing import TypeVar
+from weakref import ref
 
 import numpy as np
-from scipy.fft import next_fast_len
 
 from spikeloc.compiled import kernel
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["FoldingGrid", "fibre_phasors", "phase_grid"]
+__all__ = ["FoldingGrid", "fibre_phasors", "phase_grid", "remembered"]
 
 MAX_EXACT = 65_536  # points that an exact grid may need
 MIN_ROUNDED = 16_384  # points of a grid that cannot be exact: phases then move by 0.02 deg at most
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,11 @@ class FoldingGrid:
 
     def fold(self, events: SpikeEvents) -> np.ndarray:
         """Spikes at every psi, by ear (left, right): [batch, 2, points] float64."""
-        counts = np.zeros((events.n_sounds, 2, self.points))
-        _fold(events.n_sounds, self.step, self.delay, events.index, events.start, counts)
+        counts = np.empty((events.n_sounds, 2, self.points))
+        # Each ear counts to twice the points, and the second round is added to the first afterwards.
+        place = self.delay.astype(np.uint64)
+        place[len(place) // 2 :] += np.uint64(2 * self.points)
+        _fold(events.n_sounds, self.step.astype(np.uint64), place, events.index, events.start, counts)
         return counts
 
     def bins(self) -> np.ndarray:
@@ -75,9 +83,26 @@ def phase_grid(stimulus: ToneStimulus, at_least: int) -> FoldingGrid:
     exact = math.lcm(fraction.denominator, 4 * max(1, stimulus.fibres_per_ear - 1))
     if exact <= MAX_EXACT and abs(cycles - fraction) * stimulus.n_steps < 1e-9:
         return FoldingGrid.of(stimulus, exact * math.ceil(at_least / exact))
-    return FoldingGrid.of(stimulus, 4 * next_fast_len(math.ceil(max(at_least, MIN_ROUNDED) / 4), real=True))
+    return FoldingGrid.of(stimulus, 4 * _easily_transformed(math.ceil(max(at_least, MIN_ROUNDED) / 4)))
 
 
+def remembered(function: Callable[[ToneStimulus, SpikeEvents], Answer]) -> Callable[[ToneStimulus, SpikeEvents], Answer]:
+    """Answer with the last result when asked about the same events again, as several observers do in turn."""
+    last: list[tuple[ref[SpikeEvents], ToneStimulus, Answer]] = []
+
+    @wraps(function)
+    def answer(stimulus: ToneStimulus, events: SpikeEvents) -> Answer:
+        for known, of_stimulus, result in last[:]:  # a copy: another thread may ask about other events
+            if known() is events and of_stimulus is stimulus:
+                return result
+        result = function(stimulus, events)
+        last[:] = [(ref(events, lambda _: last.clear()), stimulus, result)]
+        return result
+
+    return answer
+
+
+@remembered
 def fibre_phasors(stimulus: ToneStimulus, events: SpikeEvents) -> np.ndarray:
     """z = sum exp(-i t step_angle) over each fibre's spikes: [batch, fibre] complex.
 
@@ -89,18 +114,36 @@ def fibre_phasors(stimulus: ToneStimulus, events: SpikeEvents) -> np.ndarray:
     return phasors
 
 
+def _easily_transformed(at_least: int) -> int:
+    """The next number without prime factors above 5: Fourier transforms of such a length are fast."""
+    points = at_least
+    while True:
+        rest = points
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return points
+        points += 1
+
+
 @kernel
 def _fold(
-    n_sounds: int, step: np.ndarray, delay: np.ndarray, index: np.ndarray, start: np.ndarray, counts: np.ndarray
+    n_sounds: int, step: np.ndarray, place: np.ndarray, index: np.ndarray, start: np.ndarray, counts: np.ndarray
 ) -> None:
-    n_steps, n_fibres, points = len(step), len(delay), counts.shape[2]
+    n_steps, points = len(step), counts.shape[2]
+    rounds = np.zeros(4 * points, dtype=np.int32)
     for sound in range(n_sounds):
         for time in range(n_steps):
             row = sound * n_steps + time
+            passed = step[time]
             for event in range(start[row], start[row + 1]):
-                fibre = index[event]
-                psi = step[time] + delay[fibre]
-                counts[sound, int(2 * fibre >= n_fibres), psi if psi < points else psi - points] += 1
+                rounds[passed + place[index[event]]] += 1
+        for ear in range(2):
+            for psi in range(points):
+                here = 2 * ear * points + psi
+                counts[sound, ear, psi] = rounds[here] + rounds[here + points]
+        rounds[:] = 0
 
 
 @kernel

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import isotonic_regression
 from torch import Tensor
 
-from spikeloc.observers.coincidences import POINTS, Ears, box, coincidences, hear, hear_training
-from spikeloc.observers.observer import TRAINING_SOUNDS, AngleObserver
+from spikeloc.observers.coincidences import POINTS, Ears, box, coincidences, hear
+from spikeloc.observers.fitting import FittedObserver
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -23,7 +22,7 @@ KNOTS = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Hemispheric(AngleObserver):
+class Hemispheric(FittedObserver):
     """Balance (R - L) / (R + L) of two channels with best delays of +-45 deg, mapped to an angle.
 
     After McAlpine, Jiang and Palmer (Nature Neuroscience 4, 2001). The map is monotone, fitted on training sounds;
@@ -36,18 +35,17 @@ class Hemispheric(AngleObserver):
     angle: np.ndarray
 
     @staticmethod
-    def fit(stimulus: ToneStimulus, n_classes: int, *, seed: int, n_sounds: int = TRAINING_SOUNDS) -> Hemispheric:
-        """Fit on sounds of the stream "training". Raises UserError unless n_sounds >= 1."""
-        return Hemispheric.fit_to(stimulus, n_classes, *hear_training(stimulus, seed, n_sounds))
+    def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:  # noqa: ARG004  (the balance needs no stimulus)
+        """The balance of the two channels: [batch]."""
+        return balance_of(ears)
 
-    @staticmethod
-    def fit_to(stimulus: ToneStimulus, n_classes: int, ears: Ears, angle: np.ndarray) -> Hemispheric:
+    @classmethod
+    def fit_to(cls, stimulus: ToneStimulus, n_classes: int, learned: np.ndarray, angle: np.ndarray) -> Hemispheric:
         """Isotonic regression of the angle on the balance, averaged between knots of equally many sounds."""
-        balance = balance_of(ears)
-        order = np.argsort(balance, kind="stable")
-        monotone = isotonic_regression(angle[order]).x
+        order = np.argsort(learned, kind="stable")
+        monotone = isotonic(angle[order])
         parts = np.array_split(np.arange(len(order)), min(KNOTS, len(order)))
-        balances = np.array([balance[order[part]].mean() for part in parts])
+        balances = np.array([learned[order[part]].mean() for part in parts])
         return Hemispheric(stimulus, n_classes, balances, np.array([monotone[part].mean() for part in parts]))
 
     def estimate(self, events: SpikeEvents) -> Tensor:
@@ -69,3 +67,17 @@ def balance_of(ears: Ears) -> np.ndarray:
     total = left + right
     # Half a coincidence is what rounding leaves of none.
     return np.where(total > 0.5, (right - left) / np.maximum(total, 0.5), 0)
+
+
+def isotonic(values: np.ndarray) -> np.ndarray:
+    """The ascending sequence with the least squared distance from values [n]: [n]. Pools neighbours that descend."""
+    means: list[float] = []
+    sizes: list[int] = []
+    for value in values.tolist():
+        mean, size = value, 1
+        while means and means[-1] >= mean:
+            before, pooled = means.pop(), sizes.pop()
+            mean, size = (before * pooled + mean * size) / (pooled + size), pooled + size
+        means.append(mean)
+        sizes.append(size)
+    return np.repeat(means, sizes)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloc.observers.coincidences import Ears, box, coincidences, hear, hear_training, least_error, peak
-from spikeloc.observers.observer import TRAINING_SOUNDS, AngleObserver
+from spikeloc.observers.coincidences import Ears, box, coincidences, hear, peak
+from spikeloc.observers.fitting import FittedObserver, least_error
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -20,7 +20,7 @@ WINDOWS = tuple(2 * math.pi / parts for parts in (32, 16, 8, 6, 4, 3, 2))
 
 
 @dataclass(frozen=True)
-class Jeffress(AngleObserver):
+class Jeffress(FittedObserver):
     """Best delay of the detector with the most coincidences (Jeffress, J. Comp. Physiol. Psychol. 41, 1948).
 
     window   width of the detectors' window, radians of the tone's phase
@@ -29,18 +29,15 @@ class Jeffress(AngleObserver):
     window: float
 
     @staticmethod
-    def fit(stimulus: ToneStimulus, n_classes: int, *, seed: int, n_sounds: int = TRAINING_SOUNDS) -> Jeffress:
-        """Fit on sounds of the stream "training". Raises UserError unless n_sounds >= 1."""
-        return Jeffress.fit_to(stimulus, n_classes, *hear_training(stimulus, seed, n_sounds))
+    def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:
+        """Estimates with every window that may be taken: [batch, windows]."""
+        counts = (coincidences(ears, box(window)) for window in WINDOWS)
+        return np.stack([peak(each, stimulus.max_ipd) for each in counts], axis=1)
 
-    @staticmethod
-    def fit_to(stimulus: ToneStimulus, n_classes: int, ears: Ears, angle: np.ndarray) -> Jeffress:
-        """Take the window with the least mean absolute error on these sounds, true angles [batch] in radians."""
-
-        def estimate(part: Ears, window: float) -> np.ndarray:
-            return peak(coincidences(part, box(window)), stimulus.max_ipd)
-
-        return Jeffress(stimulus, n_classes, least_error(WINDOWS, estimate, ears, angle))
+    @classmethod
+    def fit_to(cls, stimulus: ToneStimulus, n_classes: int, learned: np.ndarray, angle: np.ndarray) -> Jeffress:
+        """Take the window with the least mean absolute error on these sounds."""
+        return Jeffress(stimulus, n_classes, least_error(WINDOWS, learned, angle))
 
     def estimate(self, events: SpikeEvents) -> Tensor:
         """Angles in radians, float64 [batch]."""

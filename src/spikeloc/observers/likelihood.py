@@ -16,12 +16,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
+from numpy import fft
 
 from spikeloc.observers.folding import FoldingGrid, phase_grid
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["EarLikelihood", "ear_likelihood"]
+__all__ = ["BinTables", "EarLikelihood", "bin_tables", "ear_information", "ear_likelihood"]
 
 FINENESS = 8  # grid points to a standard deviation of one ear's phase
 MIN_POINTS = 1024
@@ -62,26 +62,50 @@ class EarLikelihood:
 def ear_likelihood(stimulus: ToneStimulus, points: int | None = None) -> EarLikelihood:
     """The tables of a stimulus, on a grid of at least so many points; by default as many as its information asks."""
     grid = phase_grid(stimulus, points or _points_needed(stimulus))
-    p = stimulus.rate_law.probability(2 * math.pi * np.arange(grid.points) / grid.points)
+    table = bin_tables(stimulus, grid.points)
+    bins = np.conj(fft.rfft(grid.bins()))
+    certain = bool((table.never | table.always).any())
+    return EarLikelihood(
+        grid,
+        fft.rfft(table.log_spike - table.log_silence),
+        fft.irfft(bins * fft.rfft(table.log_silence), grid.points),
+        fft.rfft(table.never.astype(np.float64) - table.always) if certain else None,
+        np.rint(fft.irfft(bins * fft.rfft(table.always.astype(np.float64)), grid.points)),
+    )
+
+
+@dataclass(frozen=True)
+class BinTables:
+    """What one bin says at phases theta evenly spaced from 0, each [points].
+
+    log_spike, log_silence   log p and log(1 - p); both 0 where p is 0 or 1
+    never, always            where p is 0; where p is 1
+    """
+
+    log_spike: np.ndarray
+    log_silence: np.ndarray
+    never: np.ndarray
+    always: np.ndarray
+
+
+def bin_tables(stimulus: ToneStimulus, points: int) -> BinTables:
+    """The tables of a stimulus's spike probability."""
+    p = stimulus.rate_law.probability(2 * math.pi * np.arange(points) / points)
     never, always = p <= 0, p >= 1
     certain = never | always
     inside = np.where(certain, 0.5, p)
-    log_silence = np.where(certain, 0.0, np.log1p(-inside))
-    log_odds = np.log(inside) - np.log1p(-inside)
-    bins = np.conj(fft.rfft(grid.bins()))
-    return EarLikelihood(
-        grid,
-        fft.rfft(log_odds),
-        fft.irfft(bins * fft.rfft(log_silence), grid.points),
-        fft.rfft(never.astype(np.float64) - always) if certain.any() else None,
-        np.rint(fft.irfft(bins * fft.rfft(always.astype(np.float64)), grid.points)),
-    )
+    log_spike, log_silence = (np.where(certain, 0.0, log) for log in (np.log(inside), np.log1p(-inside)))
+    return BinTables(log_spike, log_silence, never, always)
+
+
+def ear_information(stimulus: ToneStimulus) -> float:
+    """Fisher information of one ear's spikes about its phase, averaged over phases, 1 / rad^2; as far as it is finite."""
+    p = stimulus.rate_law.probability(2 * math.pi * np.arange(MIN_POINTS) / MIN_POINTS)
+    # Fisher information of a Bernoulli bin: p'^2 / (p (1 - p)) = 4 (d arcsin sqrt(p) / d theta)^2
+    slope = np.diff(np.arcsin(np.sqrt(p)), append=np.arcsin(np.sqrt(p[:1]))) * MIN_POINTS / (2 * math.pi)
+    return float(4 * np.mean(slope**2)) * stimulus.n_steps * stimulus.fibres_per_ear
 
 
 def _points_needed(stimulus: ToneStimulus) -> int:
     """Grid points that resolve the likelihood: its standard deviation is 1 / sqrt(Fisher information)."""
-    p = stimulus.rate_law.probability(2 * math.pi * np.arange(MIN_POINTS) / MIN_POINTS)
-    # Fisher information of a Bernoulli bin: p'^2 / (p (1 - p)) = 4 (d arcsin sqrt(p) / d theta)^2
-    slope = np.diff(np.arcsin(np.sqrt(p)), append=np.arcsin(np.sqrt(p[:1]))) * MIN_POINTS / (2 * math.pi)
-    information = 4 * np.mean(slope**2) * stimulus.n_steps * stimulus.fibres_per_ear
-    return int(np.clip(FINENESS * 2 * math.pi * math.sqrt(information), MIN_POINTS, MAX_POINTS))
+    return int(np.clip(FINENESS * 2 * math.pi * math.sqrt(ear_information(stimulus)), MIN_POINTS, MAX_POINTS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,10 +16,10 @@ from spikeloc.readout import Decision
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["TRAINING_SOUNDS", "AngleObserver", "Observer", "read_events"]
+__all__ = ["TRAINING_SOUNDS", "AngleObserver", "Observer", "parts_of", "read_events"]
 
 TRAINING_SOUNDS = 4096  # on which an observer with parameters is fitted
-CHUNK = 256  # sounds at a time, so that memory does not grow with their number
+CHUNK = 256  # sounds at a time
 
 
 class Observer(Protocol):
@@ -51,14 +52,24 @@ class AngleObserver(ABC):
         """Estimates within the stimulus's range; an angle outside is put at the nearer end. Raises UserError."""
         events, limit = read_events(spikes, self.stimulus), self.stimulus.max_ipd
         angles = [torch.empty(0, dtype=torch.float64)]
-        for first in range(0, events.n_sounds, CHUNK):
-            angles.append(self.estimate(events.sounds(first, min(first + CHUNK, events.n_sounds))))
+        for part in parts_of(events):
+            angles.append(self.estimate(part))
         angle = torch.cat(angles).clamp(-limit, limit)
         return Decision(angle, class_of_angle(angle, self.n_classes, limit))
 
     def localise(self, spikes: Tensor | SpikeEvents) -> Tensor:
         """Estimated angles in radians, [batch]; positive on the right."""
         return self.decide(spikes).angle
+
+
+def parts_of(events: SpikeEvents) -> Iterator[SpikeEvents]:
+    """A few sounds at a time, so that memory does not grow with their number."""
+    if events.n_sounds <= CHUNK:
+        # The very same object, for what is remembered of it.
+        yield events
+        return
+    for first in range(0, events.n_sounds, CHUNK):
+        yield events.sounds(first, min(first + CHUNK, events.n_sounds))
 
 
 def read_events(spikes: Tensor | SpikeEvents, stimulus: ToneStimulus) -> SpikeEvents:

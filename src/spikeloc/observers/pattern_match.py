@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloc.observers.coincidences import POINTS, Ears, box, coincidences, hear, hear_training
-from spikeloc.observers.observer import TRAINING_SOUNDS, AngleObserver
+from spikeloc.observers.coincidences import POINTS, Ears, box, coincidences, hear
+from spikeloc.observers.fitting import FittedObserver
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -22,7 +22,7 @@ TEMPLATES = 64
 
 
 @dataclass(frozen=True, eq=False)
-class PatternMatch(AngleObserver):
+class PatternMatch(FittedObserver):
     """The angle whose stored pattern has the greatest cosine with the responses of 64 coincidence detectors.
 
         angle = argmax_s <r, r_s> / (|r| |r_s|)      refined by the parabola through the three patterns at the peak
@@ -37,19 +37,20 @@ class PatternMatch(AngleObserver):
     template: np.ndarray
 
     @staticmethod
-    def fit(stimulus: ToneStimulus, n_classes: int, *, seed: int, n_sounds: int = TRAINING_SOUNDS) -> PatternMatch:
-        """Fit on sounds of the stream "training". Raises UserError unless n_sounds >= 1."""
-        return PatternMatch.fit_to(stimulus, n_classes, *hear_training(stimulus, seed, n_sounds))
+    def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:  # noqa: ARG004  (the responses need no stimulus)
+        """Responses of the detectors: [batch, detectors]."""
+        return responses(ears)
 
-    @staticmethod
-    def fit_to(stimulus: ToneStimulus, n_classes: int, ears: Ears, angle: np.ndarray) -> PatternMatch:
+    @classmethod
+    def fit_to(cls, stimulus: ToneStimulus, n_classes: int, learned: np.ndarray, angle: np.ndarray) -> PatternMatch:
         """Average the responses in equal parts of the range; parts without a sound have no pattern."""
         part = ((angle / stimulus.max_ipd + 1) / 2 * TEMPLATES).astype(np.int64).clip(0, TEMPLATES - 1)
         members = [np.flatnonzero(part == place) for place in range(TEMPLATES)]
         members = [member for member in members if len(member) > 0]
-        response = [responses(Ears(ears.left[member], ears.right[member])).mean(axis=0) for member in members]
         means = np.array([angle[member].mean() for member in members])
-        return PatternMatch(stimulus, n_classes, means, normalised(np.array(response)))
+        return PatternMatch(
+            stimulus, n_classes, means, normalised(np.array([learned[member].mean(axis=0) for member in members]))
+        )
 
     def estimate(self, events: SpikeEvents) -> Tensor:
         """Angles in radians, float64 [batch]."""

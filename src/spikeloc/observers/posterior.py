@@ -26,7 +26,8 @@ class Posterior:
     """Densities over angles within +-limit radians.
 
     angle     grid of angles, evenly spaced about 0, MARGIN points wider than the range    [grid] radians
-    density   density of each sound's angle, up to a factor                                [batch, grid]
+              or, for each sound, a grid about the angles that are not out of the question [batch, grid]
+    density   density of each sound's angle, up to a factor; 0 beyond the grid             [batch, grid]
 
     Between grid points the density is a cubic, so that its integrals are exact to the fourth order of the spacing.
     """
@@ -38,7 +39,8 @@ class Posterior:
     @property
     def spacing(self) -> float:
         """Distance of grid points in radians."""
-        return float(self.angle[-1] - self.angle[0]) / (len(self.angle) - 1)
+        row = self.angle.reshape(-1, self.angle.shape[-1])[0]
+        return float(row[-1] - row[0]) / (len(row) - 1)
 
     @cached_property
     def _below(self) -> np.ndarray:
@@ -55,13 +57,20 @@ class Posterior:
 
     def _below_angle(self, angle: np.ndarray) -> np.ndarray:
         """The integral up to angles [k] within the range: [batch, k]; Hermite's cubic between grid points."""
-        place = (angle - self.angle[0]) / self.spacing
-        cell = np.clip(np.floor(place).astype(np.int64), 1, len(self.angle) - 3)
-        s = place - cell
-        low, high = self._below[:, cell], self._below[:, cell + 1]
-        slopes = s * (1 - s) ** 2 * self.density[:, cell] - s**2 * (1 - s) * self.density[:, cell + 1]
+        cell, s = self._cell(angle)
+        cell = np.broadcast_to(cell, (len(self.density), len(angle)))
+        low, high = np.take_along_axis(self._below, cell, 1), np.take_along_axis(self._below, cell + 1, 1)
+        f0, f1 = np.take_along_axis(self.density, cell, 1), np.take_along_axis(self.density, cell + 1, 1)
+        slopes = s * (1 - s) ** 2 * f0 - s**2 * (1 - s) * f1
         below: np.ndarray = np.clip(low + (high - low) * s**2 * (3 - 2 * s) + slopes, low, high)
         return below
+
+    def _cell(self, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The grid point below each of some angles [k], and the place between it and the next: each [1 or batch, k]."""
+        last = self.angle.shape[-1] - 2
+        place = np.clip((angle - np.atleast_2d(self.angle)[:, :1]) / self.spacing, 1, last)
+        cell = np.minimum(place.astype(np.int64), last - 1)
+        return cell, place - cell
 
     def class_mass(self, n_classes: int) -> np.ndarray:
         """Probability of each class: [batch, classes]; rows sum to 1. Raises UserError unless n_classes >= 1."""
@@ -74,7 +83,7 @@ class Posterior:
         """The angle below which this much of the probability lies: [batch] radians."""
         ends = self._below_angle(np.array([-self.limit, self.limit]))
         target = ends[:, 0] + probability * (ends[:, 1] - ends[:, 0])
-        last = len(self.angle) - 3
+        last = self.angle.shape[-1] - 3
         cell = np.clip((self._below[:, 1:-1] <= target[:, None]).sum(axis=1), 1, last)
         row = np.arange(len(target))
         low, high = self._below[row, cell], self._below[row, cell + 1]
@@ -83,7 +92,7 @@ class Posterior:
         f0, f1 = self.density[row, cell], self.density[row, cell + 1]
         root = f0 + np.sqrt(f0**2 + (f1**2 - f0**2) * share)
         s = np.where(root > 0, share * (f0 + f1) / np.where(root > 0, root, 1), share)
-        angle: np.ndarray = np.clip(self.angle[0] + (cell + s) * self.spacing, -self.limit, self.limit)
+        angle: np.ndarray = np.clip(self.angle[..., 0] + (cell + s) * self.spacing, -self.limit, self.limit)
         return angle
 
     @cached_property
@@ -120,17 +129,18 @@ class Posterior:
         sd: np.ndarray = np.sqrt(self._moments[1])
         return sd
 
-    @cached_property
+    @property
     def _quadrature(self) -> np.ndarray:
-        """Weights of the grid points in the integral over the range: [grid], in units of the spacing."""
-        middle = len(self.angle) // 2
-        place = middle + self.limit / self.spacing
-        cell = min(int(place), len(self.angle) - 3)
-        s = place - cell
-        share = np.zeros(len(self.angle) - 1)  # of each cell that belongs to the range's upper half
-        share[middle:cell] = 1
-        share[cell] = s**2 * (3 - 2 * s)
-        weights = np.convolve(share, [-1, 13, 13, -1])[1:-1] / 24
-        weights[cell] += s * (1 - s) ** 2
-        weights[cell + 1] -= s**2 * (1 - s)
-        return weights + weights[::-1]
+        """Weights of the grid points in the integral over the range: [1 or batch, grid], in units of the spacing."""
+        (low, after_low), (high, after_high) = (self._cell(np.array([end])) for end in (-self.limit, self.limit))
+        cells = np.arange(self.angle.shape[-1] - 1)
+        share = ((cells >= low) & (cells <= high)).astype(np.float64)  # of each cell that lies within the range
+        row = np.arange(len(share))[:, None]
+        share[row, high] = after_high**2 * (3 - 2 * after_high)
+        share[row, low] -= after_low**2 * (3 - 2 * after_low)
+        padded = np.pad(share, ((0, 0), (2, 2)))
+        weights: np.ndarray = (13 * (padded[:, 1:-2] + padded[:, 2:-1]) - padded[:, :-3] - padded[:, 3:]) / 24
+        for cell, s, sign in ((low, after_low, -1), (high, after_high, 1)):
+            weights[row, cell] += sign * s * (1 - s) ** 2
+            weights[row, cell + 1] -= sign * s**2 * (1 - s)
+        return weights

@@ -1,0 +1,69 @@
+"""Fitting: observers with parameters take them from the stream "training", all from one hearing of its sounds.
+
+An observer says what it must know of every sound (:meth:`FittedObserver.learn`), a few numbers; only those are kept, so
+that memory does not grow with spikes x sounds, and what several observers need is worked out once for all.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from spikeloc.errors import UserError
+from spikeloc.observers.coincidences import Ears, hear
+from spikeloc.observers.observer import CHUNK, TRAINING_SOUNDS, AngleObserver
+from spikeloc.stimuli import ToneStimulus
+
+__all__ = ["FittedObserver", "fit_together", "least_error"]
+
+
+class FittedObserver(AngleObserver):
+    """An observer whose parameters are fitted on training sounds."""
+
+    @staticmethod
+    @abstractmethod
+    def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:
+        """What fitting must know of each sound: [batch, ...]."""
+
+    @classmethod
+    @abstractmethod
+    def fit_to(cls, stimulus: ToneStimulus, n_classes: int, learned: np.ndarray, angle: np.ndarray) -> Self:
+        """Fit to what was learned of all training sounds [sounds, ...] and to their angles, radians [sounds]."""
+
+    @classmethod
+    def fit(cls, stimulus: ToneStimulus, n_classes: int, *, seed: int, n_sounds: int = TRAINING_SOUNDS) -> Self:
+        """Fit on sounds of the stream "training". Raises UserError unless n_sounds >= 1."""
+        (learned,), angle = _learn_together([cls], stimulus, seed, n_sounds)
+        return cls.fit_to(stimulus, n_classes, learned, angle)
+
+
+def fit_together(
+    kinds: Sequence[type[FittedObserver]], stimulus: ToneStimulus, n_classes: int, seed: int, n_sounds: int
+) -> list[FittedObserver]:
+    """Observers of these kinds, fitted on the same training sounds. Raises UserError unless n_sounds >= 1."""
+    learned, angle = _learn_together(kinds, stimulus, seed, n_sounds)
+    return [kind.fit_to(stimulus, n_classes, own, angle) for kind, own in zip(kinds, learned, strict=True)]
+
+
+def least_error(candidates: Sequence[float], estimates: np.ndarray, angle: np.ndarray) -> float:
+    """The candidate whose estimates [sounds, candidates] have the least mean absolute error for true angles [sounds]."""
+    return candidates[int(np.abs(estimates - angle[:, None]).sum(axis=0).argmin())]
+
+
+def _learn_together(
+    kinds: Sequence[type[FittedObserver]], stimulus: ToneStimulus, seed: int, n_sounds: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    if n_sounds < 1:
+        raise UserError(f"the number of training sounds is {n_sounds}; it must be at least 1")
+    learned: list[list[np.ndarray]] = [[] for _ in kinds]
+    angles = []
+    for first in range(0, n_sounds, CHUNK):
+        sounds = stimulus.draw(min(CHUNK, n_sounds - first), seed=seed, stream="training", first=first)
+        ears = hear(stimulus, sounds.events)
+        for kind, parts in zip(kinds, learned, strict=True):
+            parts.append(kind.learn(stimulus, ears))
+        angles.append(sounds.angle.numpy())
+    return [np.concatenate(parts) for parts in learned], np.concatenate(angles)
