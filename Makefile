@@ -4,6 +4,7 @@ PYTHON ?= python3 python3.13 python3.12 python3.11 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := -m pip install -qq --disable-pip-version-check --no-input
+PEERS := .venv-peers
 RUN := runs/tone
 
 .DEFAULT_GOAL := help
@@ -68,8 +69,14 @@ format: $(VENV)/installed-dev
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/installed
-	@$(BIN)/python benchmarks/run.py
+$(PEERS)/installed: benchmarks/peers-constraints.txt
+	@$(find_python); echo "installing the libraries to compare with into $(PEERS); this takes minutes and 1.7 GB"; \
+	  $$python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python $(PIP) -c benchmarks/peers-constraints.txt snntorch spikingjelly norse sinabs jax
+	@touch $@
+
+bench: $(VENV)/installed $(PEERS)/installed
+	@$(BIN)/python benchmarks/run.py --peers $(PEERS)/bin/python
 
 # Resolved on the oldest supported Python, whose versions the newer ones can install too.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
@@ -86,6 +93,6 @@ constraints:
 	@echo "constraints.txt is renewed; now: make test"
 
 clean:
-	@rm -rf $(VENV) $(VENV)-new build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-new $(PEERS) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@for folder in src tests benchmarks; do \
 	  if [ -d $$folder ]; then find $$folder -name __pycache__ -type d -prune -exec rm -rf {} +; fi; done

@@ -98,9 +98,7 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add(
-    commands: Any, name: str, about: str, run: Callable[[argparse.Namespace], None], epilog: str = ""
-) -> _Parser:
+def _add(commands: Any, name: str, about: str, run: Callable[[argparse.Namespace], None], epilog: str = "") -> _Parser:
     formatter = argparse.RawDescriptionHelpFormatter
     command: _Parser = commands.add_parser(
         name, help=about, description=about, epilog=epilog, formatter_class=formatter, allow_abbrev=False

@@ -106,7 +106,9 @@ class Run:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise UserError(f"{self.path / 'metrics.json'} is damaged; delete it, and `spikeloc report {self.path}` makes it anew")
+            raise UserError(
+                f"{self.path / 'metrics.json'} is damaged; delete it, and `spikeloc report {self.path}` makes it anew"
+            )
         return content
 
     @property

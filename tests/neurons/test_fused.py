@@ -208,6 +208,27 @@ def test_same_bits_whether_membranes_are_kept_or_computed_again(reset, monkeypat
     assert all(torch.equal(a, b) for a, b in zip(kept, again, strict=True))
 
 
+def test_results_keep_their_memory_and_leave_it_to_later_ones():
+    weights = random_layer()[1]
+
+    def run(seed):
+        return fused.lif_layer(random_layer(seed)[0], weights, NEURON, DT, want_spikes=True).spikes
+
+    results = [run(seed) for seed in range(4)]
+    copies = [spikes.clone() for spikes in results]
+    looks = [results[0][3:5], results[1].numpy(), results[2].flatten().detach(), results[3].untyped_storage()]
+    address = results[0].data_ptr()
+    del results[0]
+    for seed in range(4, 12):
+        later = run(seed)
+        assert later.data_ptr() != address
+    assert torch.equal(looks[0], copies[0][3:5])
+    assert all(torch.equal(spikes, copy) for spikes, copy in zip(results, copies[1:], strict=True))
+    address = later.data_ptr()
+    del later
+    assert run(0).data_ptr() == address
+
+
 def test_batches_may_be_split():
     spikes, weights = random_layer()
     sums, train, g_weights, g_spikes = run_and_back(spikes, weights)

@@ -127,7 +127,7 @@ def test_weighted_counts():
 
 
 def test_floor_by_hand_and_no_gradient_on_it():
-    """a = 1/2, weight -1: without a floor -1, -1.5, -1.75; with one at -1.25 it stops there, and so does the gradient."""
+    """a = 1/2, weight -1: without a floor -1, -1.5, -1.75; with one at -1.25 it stops there, as does the gradient."""
     w = torch.tensor([[-1.0]], dtype=torch.float64, requires_grad=True)
     neuron = LIF(HALF, "subtract", Surrogate("sigmoid", 1.0), floor=-1.25)
     out = lif_layer(torch.ones(1, 3, 1).double(), w, neuron, DT, want_spikes=True, want_membrane=True)

@@ -24,8 +24,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spikeloc.compiled import over_sounds
+from spikeloc.compiled.lanes import LANES
 from spikeloc.neurons import kernels_events, kernels_lif, kernels_trace, kernels_weights
-from spikeloc.neurons.kernels_lanes import LANES
+from spikeloc.neurons.kernels_memory import room
 from spikeloc.neurons.kernels_surrogate import SURROGATE_CODES
 from spikeloc.neurons.layer import LayerOutput
 from spikeloc.neurons.models import LIF, decay
@@ -35,11 +36,8 @@ __all__ = ["leaky_trace", "lif_layer", "weighted_counts"]
 
 CHUNKS = 8
 """Sums over sounds are made of at most so many partial sums."""
-KEPT_BYTES = 32 * 2**20
+KEPT_BYTES = 64 * 2**20
 """Membranes are kept for the way back up to this size, and computed again beyond it."""
-
-_CACHE_LINE = 16
-"""Numbers of float32 in a cache line, so that no load of lanes touches one more than it must."""
 
 _ABSENT = np.empty((0, 0, 0), dtype=np.float32)
 _NOT_KEPT = torch.empty((0, 0, 0, 0, 0))
@@ -111,14 +109,14 @@ class _Layer(torch.autograd.Function):
         slabs = _slabs(weights)
         kept = _NOT_KEPT
         if call.recording and any(ctx.needs_input_grad):
-            kept = _room(*_kept_shape(events, slabs.shape[0]))
+            kept = room(*_kept_shape(events, slabs.shape[0]))
         sums = torch.empty(events.n_sounds, call.time_weights.shape[0], n_neurons)
-        train = _room(*shape) if call.want_spikes else None
-        membrane = _room(*shape) if call.want_membrane else None
+        train = room(*shape) if call.want_spikes else None
+        membrane = room(*shape) if call.want_membrane else None
         over_sounds(
             kernels_lif.run, events.n_sounds, events.index, events.start, slabs.numpy(), call.decay,
-            kernels_lif.RESET_CODES[call.neuron.reset], np.float32(call.neuron.floor), call.time_weights, kept.numpy(), sums.numpy(),
-            _array(train), _array(membrane), n_neurons, chunk=_sounds_in_chunk(events),
+            kernels_lif.RESET_CODES[call.neuron.reset], np.float32(call.neuron.floor), call.time_weights,
+            kept.numpy(), sums.numpy(), _array(train), _array(membrane), n_neurons,
         )  # fmt: skip
         ctx.call, ctx.n_neurons = call, n_neurons
         ctx.save_for_backward(slabs, kept)
@@ -155,7 +153,7 @@ class _Trace(torch.autograd.Function):
         ctx.events, ctx.n_neurons = events, weights.shape[1]
         ctx.filter = np.float32(a), np.float32(1 - a)
         ctx.save_for_backward(slabs)
-        out = _room(events.n_sounds, events.n_steps, ctx.n_neurons)
+        out = room(events.n_sounds, events.n_steps, ctx.n_neurons)
         over_sounds(
             kernels_trace.trace, events.n_sounds, events.index, events.start, slabs.numpy(), *ctx.filter, out.numpy()
         )
@@ -200,13 +198,13 @@ class _Gradients:
         self.shape = (events.n_neurons, n_neurons)
         self.sounds_in_chunk = _sounds_in_chunk(events)
         n_chunks = -(-events.n_sounds // self.sounds_in_chunk)
-        self.chunks = _room(n_chunks, slabs.shape[0], events.n_neurons, LANES).numpy()
+        self.chunks = room(n_chunks, slabs.shape[0], events.n_neurons, LANES).numpy()
         self.transposed = _ABSENT
         self.inputs: Tensor | None = None
         if want_inputs:
             self.transposed = torch.empty(-(-events.n_neurons // LANES), n_neurons, LANES).numpy()
             kernels_weights.pack_transposed(slabs.numpy(), self.transposed)
-            self.inputs = _room(*events.shape)
+            self.inputs = room(*events.shape)
 
     def weights(self) -> Tensor:
         """Gradient of the weights [N, H]: the sum of its chunks."""
@@ -215,14 +213,6 @@ class _Gradients:
         rows = max(1, 2**18 // max(1, self.chunks[:, :, 0].size))
         over_sounds(kernels_weights.add_chunks, self.shape[0], self.chunks, total.numpy(), chunk=rows)
         return total
-
-
-def _room(*shape: int) -> Tensor:
-    """Float32 numbers yet to be written. NumPy's memory comes in huge pages, which matters more than the arithmetic."""
-    size = math.prod(shape)
-    memory = np.empty(size + _CACHE_LINE, dtype=np.float32)
-    skip = -memory.__array_interface__["data"][0] // 4 % _CACHE_LINE
-    return torch.from_numpy(memory[skip : skip + size].reshape(shape))
 
 
 def _slabs(weights: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeloc.compiled import kernel
-from spikeloc.neurons.kernels_lanes import LANES, at, count_bits, lowest_bit, nonzero_bits, one_bits
+from spikeloc.compiled.lanes import LANES, at, count_bits, lowest_bit, nonzero_bits, one_bits
 
 __all__ = ["add_weighted_counts", "list_events", "mark_events"]
 

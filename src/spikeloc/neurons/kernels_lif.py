@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from spikeloc.compiled import kernel
-from spikeloc.neurons.kernels_lanes import (
+from spikeloc.compiled.lanes import (
     LANES,
     at,
     choose,
@@ -128,9 +128,7 @@ def _copy_two(source: np.ndarray, row: int, target: np.ndarray, to: int) -> None
 
 
 @inlined
-def _membranes(
-    reset: int, decay: np.float32, floor: np.float32, rows: np.ndarray, place: int, n_steps: int
-) -> None:
+def _membranes(reset: int, decay: np.float32, floor: np.float32, rows: np.ndarray, place: int, n_steps: int) -> None:
     """Turn currents in rows ``place`` and on into membranes, rounded step by step as the reference engine rounds."""
     a, zero, one, lowest = fill(decay), fill(_ZERO), fill(_ONE), fill(floor)
     v_before, v = load(rows, place - 2), load(rows, place - 1)

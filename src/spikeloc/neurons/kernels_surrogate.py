@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from spikeloc.neurons.kernels_lanes import absolute, choose, fill, inlined, muladd, power_of_two, whole
+from spikeloc.compiled.lanes import absolute, choose, fill, inlined, muladd, power_of_two, whole
 from spikeloc.neurons.surrogate import SURROGATES, SurrogateName
 
 __all__ = ["SURROGATE_CODES", "derivative", "exponential"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeloc.compiled import kernel
-from spikeloc.neurons.kernels_lanes import LANES, at, fill, first_lanes, inlined, load, store
+from spikeloc.compiled.lanes import LANES, at, fill, first_lanes, inlined, load, store
 from spikeloc.neurons.kernels_lif import SEGMENT
 from spikeloc.neurons.kernels_weights import add_to_rows, clear_chunk, currents, input_gradient, read_row, write_row
 

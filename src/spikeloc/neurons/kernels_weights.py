@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeloc.compiled import kernel
-from spikeloc.neurons.kernels_lanes import (
+from spikeloc.compiled.lanes import (
     LANES,
     at,
     choose,

@@ -86,7 +86,9 @@ def phase_grid(stimulus: ToneStimulus, at_least: int) -> FoldingGrid:
     return FoldingGrid.of(stimulus, 4 * _easily_transformed(math.ceil(max(at_least, MIN_ROUNDED) / 4)))
 
 
-def remembered(function: Callable[[ToneStimulus, SpikeEvents], Answer]) -> Callable[[ToneStimulus, SpikeEvents], Answer]:
+def remembered(
+    function: Callable[[ToneStimulus, SpikeEvents], Answer],
+) -> Callable[[ToneStimulus, SpikeEvents], Answer]:
     """Answer with the last result when asked about the same events again, as several observers do in turn."""
     last: list[tuple[ref[SpikeEvents], ToneStimulus, Answer]] = []
 

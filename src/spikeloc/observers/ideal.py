@@ -20,13 +20,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy import fft
+from numpy import fft
 from torch import Tensor
 
 from spikeloc.angles import class_width
 from spikeloc.compiled import kernel, over_sounds
 from spikeloc.observers.likelihood import EarLikelihood, ear_likelihood
-from spikeloc.observers.observer import read_events
+from spikeloc.observers.near_peak import NearPeak
+from spikeloc.observers.observer import parts_of, read_events
 from spikeloc.observers.posterior import Posterior, grid_of_range
 from spikeloc.readout import Decision
 from spikeloc.spikes import SpikeEvents
@@ -37,8 +38,11 @@ __all__ = ["IdealObserver"]
 BLOCK = 1 << 18  # numbers in a table of one block of sounds: some tables of 2 MB are in memory for each thread
 PARTS = 16  # partial sums of the shared phase's likelihood, so that it does not depend on the number of threads
 RELIABLE = 1e-8  # a density this much below its peak is still exact after a Fourier transform
+TOGETHER = 32  # sounds whose posteriors near their peaks are worked out together: their tables fit a core's cache
 UNDERFLOW = -740.0  # exp of less is 0
 STRIDE = 4  # of a direct sum over phases: the grid has 8 points to a standard deviation of a sound's own phase
+
+Use = Callable[[np.ndarray, Posterior], None]  # takes the posteriors of sounds with these indices
 
 
 class IdealObserver:
@@ -69,12 +73,15 @@ class IdealObserver:
         angle, uncertainty = np.zeros(events.n_sounds), np.zeros(events.n_sounds)
         label = np.zeros(events.n_sounds, dtype=np.int64)
 
-        def decide_block(first: int, last: int, posterior: Posterior) -> None:
-            angle[first:last] = posterior.median
-            label[first:last] = posterior.class_mass(self.n_classes).argmax(axis=1)
-            uncertainty[first:last] = posterior.sd
+        def decide_some(sounds: np.ndarray, posterior: Posterior) -> None:
+            angle[sounds] = posterior.median
+            label[sounds] = posterior.class_mass(self.n_classes).argmax(axis=1)
+            uncertainty[sounds] = posterior.sd
 
-        self._for_blocks(events, decide_block)
+        if self._near_peak is None:
+            self._whole_circles(events, decide_some)
+        else:
+            self._near_peaks(self._near_peak, events, decide_some)
         return Decision(torch.from_numpy(angle), torch.from_numpy(label), torch.from_numpy(uncertainty))
 
     def localise(self, spikes: Tensor | SpikeEvents) -> Tensor:
@@ -87,10 +94,10 @@ class IdealObserver:
         angle = self._range * self._spacing
         density = np.zeros((events.n_sounds, len(angle)))
 
-        def keep_block(first: int, last: int, posterior: Posterior) -> None:
-            density[first:last] = posterior.density
+        def keep_some(sounds: np.ndarray, posterior: Posterior) -> None:
+            density[sounds] = posterior.density
 
-        self._for_blocks(events, keep_block)
+        self._whole_circles(events, keep_some)
         return Posterior(angle, density, self.stimulus.max_ipd)
 
     @property
@@ -107,17 +114,42 @@ class IdealObserver:
         """The grid's angles within the range and a little beyond, in grid points: [grid] int64."""
         return grid_of_range(self.stimulus.max_ipd, self._spacing)
 
-    def _for_blocks(self, events: SpikeEvents, use: Callable[[int, int, Posterior], None]) -> None:
-        """Hand the posteriors of a few sounds at a time to ``use(first, last, posterior)``, on a few threads."""
-        angle, limit = self._range * self._spacing, self.stimulus.max_ipd
+    @cached_property
+    def _near_peak(self) -> NearPeak | None:
+        """Another way to the same decisions, fast where there are many spikes; not for a shared phase."""
+        return None if self.stimulus.phase == "per_dataset" else NearPeak.of(self.stimulus, self.likelihood)
+
+    def _near_peaks(self, near_peak: NearPeak, events: SpikeEvents, use: Use) -> None:
+        """As :meth:`_whole_circles`; the whole circle only for those sounds that need it."""
+        before = 0
+        for part in parts_of(events):
+            upper = near_peak.upper(part)
+            over_sounds(self._some_near_peaks, part.n_sounds, near_peak, part, upper, before, use, chunk=TOGETHER)
+            before += part.n_sounds
+
+    def _some_near_peaks(
+        self, begin: int, end: int, near_peak: NearPeak, part: SpikeEvents, upper: np.ndarray, before: int, use: Use
+    ) -> None:
+        for first in range(begin, end, TOGETHER):
+            last = min(first + TOGETHER, end)
+            held, posterior = near_peak.posterior(part.sounds(first, last), upper[first:last])
+            use(before + first + held, posterior)
+            for sound in np.setdiff1d(np.arange(first, last), first + held).tolist():
+                use(np.array([before + sound]), self._whole_circle(part.sounds(sound, sound + 1), None))
+
+    def _whole_circles(self, events: SpikeEvents, use: Use) -> None:
+        """Hand posteriors to ``use(sounds, posterior)``, some sounds at a time, on a few threads."""
         shared = self._shared_phase(events) if self.stimulus.phase == "per_dataset" else None
 
         def run(begin: int, end: int) -> None:
             for first in range(begin, end, self._block):
                 last = min(first + self._block, end)
-                use(first, last, Posterior(angle, self._density(events.sounds(first, last), shared), limit))
+                use(np.arange(first, last), self._whole_circle(events.sounds(first, last), shared))
 
         over_sounds(run, events.n_sounds, chunk=self._block)
+
+    def _whole_circle(self, events: SpikeEvents, shared: np.ndarray | None) -> Posterior:
+        return Posterior(self._range * self._spacing, self._density(events, shared), self.stimulus.max_ipd)
 
     def _density(self, events: SpikeEvents, shared: np.ndarray | None) -> np.ndarray:
         """Densities at the grid's angles, up to a factor for each sound: [batch, grid]."""

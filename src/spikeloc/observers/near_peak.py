@@ -1,18 +1,19 @@
-"""The likelihood of each ear's phase near its peak, where all of its mass lies.
+"""Posteriors over the angle from the likelihoods near their peaks, where all of their mass lies.
 
-With thousands of spikes nearly every phase is out of the question: away from its peak, L of
-:mod:`spikeloc.observers.likelihood` falls by hundreds. So most of the circle is struck out by a bound, and L is summed
-directly over the spikes where it is left.
+With thousands of spikes nearly every phase is out of the question: away from its peak, the log-likelihood L of
+:mod:`spikeloc.observers.likelihood` falls by hundreds. So a bound strikes out most of the circle, and L is summed
+directly over the spikes where it is left: a window of a dozen standard deviations to each side.
 
-The bound: put every bin, for m coarse points of spacing w, at the nearest point psi' to its psi, at most w away because
-step and delay are rounded apart. For phases phi within w / 2 of the coarse point c,
+The bound: put every bin at the nearest of some coarse points, a distance w apart. Step and delay are rounded one by
+one, so that psi moves by w at most. For phases phi within w / 2 of the coarse point c,
 
-    L(phi)  <=  U(c)  =  sum spikes(psi') (P - Q)(c + psi')  +  sum bins(psi') Q(c + psi')
+    L(phi)  <=  U(c)  =  sum_psi spikes(psi) (P - Q)(c + psi)  +  sum_psi bins(psi) Q(c + psi)
     P(j)  =  max log p(theta),    Q(j)  =  max log(1 - p(theta))        over |theta - j| <= 3 w / 2
 
-Phases with U(c) < L(phi_0) - DROP, where phi_0 is the middle of the greatest U, are exp(-DROP) times as likely as some
-other at most. What is left is a window of some ten standard deviations. It is sound, not only likely: if the bound
-leaves more than a window holds, or if its best phase is impossible, the window is empty, and another way must be taken.
+Phases with U(c) < L(phi_0) - DROP, where phi_0 is the phase of the greatest U, are exp(-DROP) times as likely as some
+other at most: nothing that matters is left out. Where the bound leaves more than a window holds, where phi_0 is
+impossible, or where the angles in the range are far less likely than others, there is no posterior from here, and the
+whole circle must be looked at.
 """
 
 from __future__ import annotations
@@ -23,84 +24,139 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import fft
 
-from spikeloc.compiled import kernel
-from spikeloc.observers.coincidences import POINTS, Ears, hear
+from spikeloc.observers.coincidences import POINTS, hear
 from spikeloc.observers.folding import FoldingGrid
+from spikeloc.observers.kernels_near_peak import correlate, windows
 from spikeloc.observers.likelihood import BinTables, EarLikelihood, bin_tables, ear_information
+from spikeloc.observers.posterior import Posterior, grid_of_range
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["NearPeak", "Windows"]
+__all__ = ["NearPeak"]
 
-DROP = 50.0  # exp(-50) = 2e-22: what the windows leave out is lost in rounding
-FINENESS = 5  # points of a window to a standard deviation of one ear's phase, at least
-ROOM = 384  # points of a window, at most
-LEAST_POINTS = 2048  # a smaller grid is faster transformed as a whole
-WORST = -800.0  # bound of the logarithm of a probability of 0, below that of the least positive number
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Likelihoods of phases ``(first + k) x spacing``, k = 0 ... size - 1, up to a factor for each sound and ear.
-
-    likelihood   0 from ``size`` on                                          [batch, ears, ROOM]
-    first        the first point of each window, on the circle of points     [batch, ears] int64
-    size         0 where the likelihood is too wide for a window             [batch, ears] int64
-    """
-
-    likelihood: np.ndarray
-    first: np.ndarray
-    size: np.ndarray
+FINENESS = 5  # phases to a standard deviation of one ear's phase, at least
+ROOM = 384  # phases in a window, at most
+LEAST_POINTS = 2048  # a smaller circle is looked at as a whole at less expense
+IMPOSSIBLE = -800.0  # stands for log 0 in the bound: the logarithm of the least positive number is -745
+AROUND = 2  # grid points to each side that a cubic through the outermost ones needs
 
 
 @dataclass(frozen=True)
 class NearPeak:
-    """Tables for the windows of a stimulus; ``points`` phases around the circle, ``coarse`` points of the bound.
+    """Tables for a stimulus's sounds; ``points`` phases around the circle.
 
-    grid       of the spikes' phases psi, ``stride`` of its points to one of the windows'
-    place      where in ``log_odds`` the phases of a spike at psi begin, phi = 0 first            [grid.points] int64
-    log_odds   logit p at every stride-th theta, twice around, by theta mod stride                [stride x 2 points]
-    silence    log-likelihood of no spike at all                                                  [2, points]
-    bound      transform of P - Q                                                                 [coarse / 2 + 1]
-    floor      sum of bins Q                                                                      [2, coarse]
-    reach      windows lie within +-reach points of phase 0
-    impossible a log-likelihood below this is that of an impossible phase
+    grid         of the spikes' phases psi; each ``grid.points / points``-th of its points is a phase phi
+    place        where the log-odds of a spike at psi begin, those for phi = 0 first     [grid.points] int64
+    log_odds     logit p at theta of equal remainder, three times around                 [3 x grid.points]
+    silence      log-likelihood of no spike at all, twice around                         [2, 2 x points]
+    impossible   below this log-likelihood some bin is contradicted
+    coarse       grid of the bound, a power of two of points
+    slope        transform of P - Q                                                      [coarse.points / 2 + 1]
+    level        sum of bins Q                                                           [2, coarse.points]
     """
 
+    stimulus: ToneStimulus
     grid: FoldingGrid
-    coarse: FoldingGrid
     points: int
     place: np.ndarray
     log_odds: np.ndarray
     silence: np.ndarray
-    bound: np.ndarray
-    floor: np.ndarray
     impossible: float
+    coarse: FoldingGrid
+    slope: np.ndarray
+    level: np.ndarray
 
     @staticmethod
     def of(stimulus: ToneStimulus, likelihood: EarLikelihood) -> NearPeak | None:
-        """The tables of a stimulus; None where windows do not help."""
-        table = bin_tables(stimulus, likelihood.grid.points)
-        information = ear_information(stimulus)
-        # A probability that is 0 or 1 over a whole range of phases gives likelihoods with edges.
-        if likelihood.grid.points < LEAST_POINTS or max(table.never.sum(), table.always.sum()) > 2:
+        """The tables of a stimulus; None where windows would not help."""
+        grid, table = likelihood.grid, bin_tables(stimulus, likelihood.grid.points)
+        circle = 2 * math.pi * math.sqrt(ear_information(stimulus))  # in standard deviations
+        # Where p is 0 or 1 over a range of phases, likelihoods have edges instead of peaks.
+        edges = max(table.never.sum(), table.always.sum()) > 2
+        if edges or grid.points < max(LEAST_POINTS, FINENESS * circle):
             return None
-        circle = 2 * math.pi * math.sqrt(information)  # in standard deviations
-        stride = _stride(likelihood.grid.points, FINENESS * circle)
-        points = likelihood.grid.points // stride
-        contradiction = _above_any_sum(table, likelihood.grid)
-        log_odds = table.log_spike - table.log_silence + contradiction * (table.always.astype(float) - table.never)
-        psi = np.arange(likelihood.grid.points)
+        stride = max(k for k in range(1, grid.points) if grid.points % k == 0 and grid.points / k >= FINENESS * circle)
+        points, psi = grid.points // stride, np.arange(grid.points)
         coarse = FoldingGrid.of(stimulus, POINTS << max(0, math.ceil(math.log2(circle / POINTS))))
-        spike, silence = (_bound(log, likelihood.grid.points, coarse.points) for log in _logs(table))
+        spike, silence = (_greatest_near(log, coarse.points) for log in _with_impossible(table))
+        contradiction = _beyond_any_sum(table, grid)
+        log_odds = table.log_spike - table.log_silence + contradiction * (table.always * 1.0 - table.never)
         return NearPeak(
-            likelihood.grid,
-            coarse,
+            stimulus,
+            grid,
             points,
-            psi % stride * (2 * points) + psi // stride,
-            np.tile(log_odds.reshape(points, stride).T, 2).ravel(),
-            (likelihood.silence - contradiction * likelihood.contradictions)[:, ::stride].copy(),
+            psi % stride * (3 * points) + psi // stride,
+            np.tile(log_odds.reshape(points, stride).T, 3).ravel(),
+            np.tile((likelihood.silence - contradiction * likelihood.contradictions)[:, ::stride], 2),
+            -contradiction / 2,
+            coarse,
             fft.rfft(spike - silence),
             fft.irfft(np.conj(fft.rfft(coarse.bins())) * fft.rfft(silence), coarse.points),
-            -contradiction / 2,
         )
+
+    @property
+    def spacing(self) -> float:
+        """Distance of the phases, and of the angles, in radians."""
+        return 2 * math.pi / self.points
+
+    @property
+    def first_ear(self) -> int:
+        """The first ear to look at: the left ear's phase may be known."""
+        return 1 if self.stimulus.phase == "fixed" else 0
+
+    def upper(self, events: SpikeEvents) -> np.ndarray:
+        """U at every coarse point: [batch, ears, coarse.points]."""
+        if self.coarse.points == POINTS:  # others hear these sounds on the same grid
+            ears = hear(self.stimulus, events)
+            spectra = np.stack([ears.left, ears.right][self.first_ear :], axis=1)
+        else:
+            spectra = fft.rfft(self.coarse.fold(events)[:, self.first_ear :])
+        upper: np.ndarray = fft.irfft(np.conj(spectra) * self.slope, self.coarse.points)
+        upper += self.level[self.first_ear :]
+        return upper
+
+    def posterior(self, events: SpikeEvents, upper: np.ndarray) -> tuple[np.ndarray, Posterior]:
+        """The sounds that have a posterior from here, [k] int64, and those posteriors."""
+        end = int(grid_of_range(self.stimulus.max_ipd, self.spacing)[-1])
+        density, first, size = self._densities(events, upper, end)
+        # Where the range is most of the circle, a window at one of its ends has a part at the other.
+        around = (first + size > self.points - end) | (first + self.points <= end)
+        held = np.flatnonzero((size > 0) & ~around)
+        width = int(size[held].max(initial=1))
+        angle = (first[held, None] + np.arange(-AROUND, width + AROUND)) * self.spacing
+        padded = np.pad(density[held, :width], ((0, 0), (AROUND, AROUND)))
+        return held, Posterior(angle, padded, self.stimulus.max_ipd)
+
+    def _densities(self, events: SpikeEvents, upper: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Densities of angles (first + k) x spacing, the first of them, how many; each with an entry for every sound."""
+        n_ears, circle = len(self.silence) - self.first_ear, self.points // 2
+        likelihood = np.zeros((events.n_sounds, n_ears, ROOM))
+        first, size = np.zeros((2, events.n_sounds, n_ears), dtype=np.int64)
+        windows(
+            self.grid.step, self.grid.delay, events.index, events.start, self.place, self.log_odds, self.silence,
+            self.impossible, upper, min(end, circle) if n_ears == 1 else circle, likelihood, first, size,
+        )  # fmt: skip
+        if n_ears == 1:
+            return likelihood[:, 0], first[:, 0], size[:, 0]
+        density = np.zeros((events.n_sounds, 2 * ROOM))
+        correlate(likelihood, first, size, self.points, self.stimulus.max_ipd / self.spacing, density)
+        return density, first[:, 0], size[:, 0]
+
+
+def _beyond_any_sum(table: BinTables, grid: FoldingGrid) -> float:
+    """A power of two that the finite part of no log-likelihood comes near: it counts contradictions."""
+    greatest = max(np.abs(table.log_spike).max(), np.abs(table.log_silence).max(), 1.0)
+    return 2.0 ** math.ceil(math.log2(4 * greatest * len(grid.step) * len(grid.delay)))
+
+
+def _with_impossible(table: BinTables) -> tuple[np.ndarray, np.ndarray]:
+    """log p and log(1 - p), each [points]."""
+    return np.where(table.never, IMPOSSIBLE, table.log_spike), np.where(table.always, IMPOSSIBLE, table.log_silence)
+
+
+def _greatest_near(values: np.ndarray, coarse: int) -> np.ndarray:
+    """The greatest of values [points] within 3/2 of a coarse spacing, and a point's rounding, of each coarse point."""
+    ratio = len(values) / coarse
+    begin = np.floor(np.arange(coarse) * ratio - 1.5 * ratio - 1).astype(np.int64)
+    greatest: np.ndarray = values[(begin[:, None] + np.arange(math.ceil(3 * ratio) + 4)) % len(values)].max(axis=1)
+    return greatest

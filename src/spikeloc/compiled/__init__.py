@@ -1,4 +1,4 @@
-"""Compiled loops: the one module that imports Numba.
+"""Compiled loops: the one folder that imports Numba.
 
 Kernels are plain functions over a range of sounds ``[first, last)``. They release the interpreter lock, so
 :func:`over_sounds` can hand ranges to a few threads, and a background thread can draw the next batch while the

@@ -1,0 +1,145 @@
+"""Loops of :mod:`spikeloc.observers.near_peak`, sound by sound."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeloc.compiled import kernel
+
+__all__ = ["correlate", "windows"]
+
+DROP = 40.0  # exp(-40) = 4e-18: what is so much less likely is lost in rounding
+RELIABLE = 1e-6  # angles in the range must be this likely beside others: what was left out is then 1e-10 of them
+
+
+@kernel
+def windows(
+    step: np.ndarray, delay: np.ndarray, index: np.ndarray, start: np.ndarray, place: np.ndarray, log_odds: np.ndarray,
+    silence: np.ndarray, impossible: float, upper: np.ndarray, reach: int, likelihood: np.ndarray, first: np.ndarray,
+    size: np.ndarray,
+) -> None:  # fmt: skip
+    """The likelihood of each sound and ear, the greatest 1, at the points first, first + 1, ... of the circle.
+
+    ``size`` of them, within +-reach; 0 where no window holds them. Ears are the last of both.
+    """
+    n_sounds, n_ears, room = likelihood.shape
+    n_steps, points, most = len(step), silence.shape[1] // 2, 0
+    for sound in range(n_sounds):
+        most = max(most, start[(sound + 1) * n_steps] - start[sound * n_steps])
+    places, total = np.empty(most, dtype=np.int64), np.empty(room)
+    for sound in range(n_sounds):
+        rows = start[sound * n_steps : (sound + 1) * n_steps + 1]
+        for last in range(n_ears):
+            ear = 2 - n_ears + last
+            count = spikes_of(ear, step, delay, index, rows, place, places)
+            mine = places[:count]
+            begin, end = left_by(upper[sound, last], reach, mine, log_odds, silence[ear], impossible)
+            if 0 < end - begin <= room:
+                window = total[: end - begin]
+                add_up(mine, begin % points, log_odds, silence[ear], window)
+                skipped, size[sound, last] = likelihoods(window, impossible, likelihood[sound, last])
+                first[sound, last] = begin + skipped
+
+
+@kernel
+def spikes_of(
+    ear: int, step: np.ndarray, delay: np.ndarray, index: np.ndarray, start: np.ndarray, place: np.ndarray,
+    places: np.ndarray,
+) -> int:  # fmt: skip
+    """The places of an ear's spikes; returns their number."""
+    half, count = len(delay) // 2, 0
+    for time in range(len(step)):
+        for event in range(start[time], start[time + 1]):
+            fibre = index[event]
+            if (fibre >= half) == (ear == 1):
+                psi = step[time] + delay[fibre]
+                places[count] = place[psi - len(place) if psi >= len(place) else psi]
+                count += 1
+    return count
+
+
+@kernel
+def left_by(
+    upper: np.ndarray, reach: int, places: np.ndarray, log_odds: np.ndarray, silence: np.ndarray, impossible: float
+) -> tuple[int, int]:
+    """The points [begin, end) that the bound leaves; none if its best phase is impossible."""
+    cells, points = len(upper), len(silence) // 2
+    ratio, whole = points / cells, 2 * reach + 1 >= points
+    far = min(cells // 2, int(reach / ratio + 0.5))
+    best = 0
+    for cell in range(-far, far + 1):
+        if upper[cell & (cells - 1)] > upper[best & (cells - 1)]:  # the remainder: cells are a power of two
+            best = cell
+    point = max(-reach, min(reach, int(np.rint(best * ratio)))) % points
+    there = silence[point]
+    for spike in places:
+        there += log_odds[spike + point]
+    if there < impossible:
+        return 0, 0
+    centre = best if whole else 0
+    low = high = best
+    for cell in range(centre - far, centre + far + 1):
+        if upper[cell & (cells - 1)] >= there - DROP:
+            low, high = min(low, cell), max(high, cell)
+    begin, end = int(np.ceil((low - 0.5) * ratio)), int(np.floor((high + 0.5) * ratio)) + 1
+    return (begin, end) if whole else (max(begin, -reach), min(end, reach + 1))
+
+
+@kernel
+def add_up(places: np.ndarray, begin: int, log_odds: np.ndarray, silence: np.ndarray, total: np.ndarray) -> None:
+    """The log-likelihood at the points from ``begin`` on, as many as ``total`` holds."""
+    size, fours = len(total), len(places) // 4 * 4
+    total[:] = silence[begin : begin + size]
+    # Four spikes at a time: the sums are read and written less often.
+    for i in range(0, fours, 4):
+        a, b = log_odds[places[i] + begin :], log_odds[places[i + 1] + begin :]
+        c, d = log_odds[places[i + 2] + begin :], log_odds[places[i + 3] + begin :]
+        for k in range(size):
+            total[k] += (a[k] + b[k]) + (c[k] + d[k])
+    for i in range(fours, len(places)):
+        a = log_odds[places[i] + begin :]
+        for k in range(size):
+            total[k] += a[k]
+
+
+@kernel
+def likelihoods(total: np.ndarray, impossible: float, likelihood: np.ndarray) -> tuple[int, int]:
+    """exp(L - peak) from the first to the last that matters: how many are skipped before them, and their number."""
+    peak = total.max()
+    if peak < impossible:
+        return 0, 0
+    low, high = 0, len(total)
+    while total[low] < peak - DROP:
+        low += 1
+    while total[high - 1] < peak - DROP:
+        high -= 1
+    for k in range(low, high):
+        likelihood[k - low] = np.exp(total[k] - peak)
+    return low, high - low
+
+
+@kernel
+def correlate(
+    likelihood: np.ndarray, first: np.ndarray, size: np.ndarray, points: int, limit: float, density: np.ndarray
+) -> None:
+    """sum_u likelihood_left(u) likelihood_right(u + a), and where it lies: in place of the left ear's window.
+
+    The first point is put within half a circle of 0; a size of 0 stays, or tells that no a within +-limit is likely.
+    """
+    for sound in range(len(density)):
+        n_left, n_right = size[sound]
+        if n_left == 0 or n_right == 0:
+            size[sound, 0] = 0
+            continue
+        n = n_left + n_right - 1
+        right, out = likelihood[sound, 1, :n_right], density[sound]
+        for i in range(n_left):
+            shifted, factor = out[n_left - 1 - i :], likelihood[sound, 0, i]
+            for j in range(n_right):
+                shifted[j] += factor * right[j]
+        begin = first[sound, 1] - first[sound, 0] - (n_left - 1)
+        middle = begin + n // 2
+        begin += (middle + points // 2) % points - points // 2 - middle
+        inside = out[max(0, int(np.ceil(-limit)) - begin) : max(0, int(np.floor(limit)) + 1 - begin)]
+        likely = len(inside) > 0 and inside.max() > RELIABLE * out[:n].max()
+        first[sound, 0], size[sound, 0] = begin, n if likely else 0
