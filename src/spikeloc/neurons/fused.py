@@ -15,13 +15,11 @@ What it cannot compute it refuses: other devices, other number types, spikes tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from spikeloc.compiled import over_sounds
 from spikeloc.compiled.lanes import LANES
@@ -86,8 +84,7 @@ def leaky_trace(spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: f
     return _Trace.apply(source, weights, events, decay(tau, dt))  # type: ignore[no-untyped-call]
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """What a layer is asked for; ``time_weights`` [K, T] has K = 0 if no sums are."""
 
     events: SpikeEvents
@@ -126,8 +123,8 @@ class _Layer(torch.autograd.Function):
         return sums, train, membrane
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g_sums: Tensor | None, g_train: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+        _check_order()
         call, n_neurons = ctx.call, ctx.n_neurons
         events, neuron, time_weights = call.events, call.neuron, call.time_weights
         slabs, kept = ctx.saved_tensors
@@ -160,8 +157,8 @@ class _Trace(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor | None, ...]:
+        _check_order()
         events = ctx.events
         gradients = _Gradients(events, ctx.saved_tensors[0], ctx.n_neurons, ctx.needs_input_grad[0])
         over_sounds(
@@ -186,8 +183,8 @@ class _Counts(torch.autograd.Function):
         return counts
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, g_counts: Tensor) -> tuple[Tensor, None, None]:
+        _check_order()
         return ctx.saved_tensors[0].t() @ g_counts, None, None
 
 
@@ -236,6 +233,12 @@ def _sounds_in_chunk(events: SpikeEvents) -> int:
 
 def _array(tensor: Tensor | None) -> np.ndarray:
     return _ABSENT if tensor is None else tensor.contiguous().numpy()
+
+
+def _check_order() -> None:
+    # On the way back, gradients are recorded only where a second derivative is to follow.
+    if torch.is_grad_enabled():
+        raise RuntimeError("the fused engine computes no second derivatives (create_graph); the reference engine does")
 
 
 def _check_weights(weights: Tensor) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 __all__ = ["room"]
 
 CACHE_LINE = 64  # bytes
-SMALL = 2**14  # numbers; smaller buffers are not worth looking for
+SMALL = 2**16  # numbers; smaller buffers are not worth looking for
 WAITING_BYTES = 256 * 2**20  # a new buffer is made only after those that wait have been let go down to this
 
 _waiting: list[np.ndarray] = []

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from spikeloc.angles import class_width
 from spikeloc.compiled import kernel, over_sounds
+from spikeloc.observers.coincidences import Ears
 from spikeloc.observers.likelihood import EarLikelihood, ear_likelihood
 from spikeloc.observers.near_peak import NearPeak
 from spikeloc.observers.observer import parts_of, read_events
@@ -38,7 +39,7 @@ __all__ = ["IdealObserver"]
 BLOCK = 1 << 18  # numbers in a table of one block of sounds: some tables of 2 MB are in memory for each thread
 PARTS = 16  # partial sums of the shared phase's likelihood, so that it does not depend on the number of threads
 RELIABLE = 1e-8  # a density this much below its peak is still exact after a Fourier transform
-TOGETHER = 32  # sounds whose posteriors near their peaks are worked out together: their tables fit a core's cache
+TOGETHER = 64  # sounds whose posteriors near their peaks are worked out together: their tables fit a core's cache
 UNDERFLOW = -740.0  # exp of less is 0
 STRIDE = 4  # of a direct sum over phases: the grid has 8 points to a standard deviation of a sound's own phase
 
@@ -123,17 +124,18 @@ class IdealObserver:
         """As :meth:`_whole_circles`; the whole circle only for those sounds that need it."""
         before = 0
         for part in parts_of(events):
-            upper = near_peak.upper(part)
-            over_sounds(self._some_near_peaks, part.n_sounds, near_peak, part, upper, before, use, chunk=TOGETHER)
+            ears = near_peak.hear(part)
+            over_sounds(self._some_near_peaks, part.n_sounds, near_peak, part, ears, before, use, chunk=TOGETHER)
             before += part.n_sounds
 
     def _some_near_peaks(
-        self, begin: int, end: int, near_peak: NearPeak, part: SpikeEvents, upper: np.ndarray, before: int, use: Use
+        self, begin: int, end: int, near_peak: NearPeak, part: SpikeEvents, ears: Ears, before: int, use: Use
     ) -> None:
         for first in range(begin, end, TOGETHER):
             last = min(first + TOGETHER, end)
-            held, posterior = near_peak.posterior(part.sounds(first, last), upper[first:last])
-            use(before + first + held, posterior)
+            held, posterior = near_peak.posterior(part.sounds(first, last), ears.part(first, last))
+            if len(held) > 0:
+                use(before + first + held, posterior)
             for sound in np.setdiff1d(np.arange(first, last), first + held).tolist():
                 use(np.array([before + sound]), self._whole_circle(part.sounds(sound, sound + 1), None))
 

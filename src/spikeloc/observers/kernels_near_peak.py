@@ -49,12 +49,14 @@ def spikes_of(
     """The places of an ear's spikes; returns their number."""
     half, count = len(delay) // 2, 0
     for time in range(len(step)):
-        for event in range(start[time], start[time + 1]):
-            fibre = index[event]
-            if (fibre >= half) == (ear == 1):
-                psi = step[time] + delay[fibre]
-                places[count] = place[psi - len(place) if psi >= len(place) else psi]
-                count += 1
+        begin, end = start[time], start[time + 1]
+        middle = begin  # where the right ear's spikes begin: those of a time step are in the order of the fibres
+        while middle < end and index[middle] < half:
+            middle += 1
+        for event in range(begin if ear == 0 else middle, middle if ear == 0 else end):
+            psi = step[time] + delay[index[event]]
+            places[count] = place[psi - len(place) if psi >= len(place) else psi]
+            count += 1
     return count
 
 
@@ -89,7 +91,8 @@ def left_by(
 def add_up(places: np.ndarray, begin: int, log_odds: np.ndarray, silence: np.ndarray, total: np.ndarray) -> None:
     """The log-likelihood at the points from ``begin`` on, as many as ``total`` holds."""
     size, fours = len(total), len(places) // 4 * 4
-    total[:] = silence[begin : begin + size]
+    for k in range(size):
+        total[k] = silence[begin + k]
     # Four spikes at a time: the sums are read and written less often.
     for i in range(0, fours, 4):
         a, b = log_odds[places[i] + begin :], log_odds[places[i + 1] + begin :]
@@ -105,7 +108,7 @@ def add_up(places: np.ndarray, begin: int, log_odds: np.ndarray, silence: np.nda
 @kernel
 def likelihoods(total: np.ndarray, impossible: float, likelihood: np.ndarray) -> tuple[int, int]:
     """exp(L - peak) from the first to the last that matters: how many are skipped before them, and their number."""
-    peak = total.max()
+    peak = greatest(total)
     if peak < impossible:
         return 0, 0
     low, high = 0, len(total)
@@ -116,6 +119,15 @@ def likelihoods(total: np.ndarray, impossible: float, likelihood: np.ndarray) ->
     for k in range(low, high):
         likelihood[k - low] = np.exp(total[k] - peak)
     return low, high - low
+
+
+@kernel
+def greatest(values: np.ndarray) -> float:
+    """The greatest value, -inf of none."""
+    found = -np.inf  # values.max() would take Numba longer to compile than all else here
+    for value in values:
+        found = max(found, value)
+    return found
 
 
 @kernel
@@ -141,5 +153,5 @@ def correlate(
         middle = begin + n // 2
         begin += (middle + points // 2) % points - points // 2 - middle
         inside = out[max(0, int(np.ceil(-limit)) - begin) : max(0, int(np.floor(limit)) + 1 - begin)]
-        likely = len(inside) > 0 and inside.max() > RELIABLE * out[:n].max()
+        likely = greatest(inside) > RELIABLE * greatest(out)
         first[sound, 0], size[sound, 0] = begin, n if likely else 0

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import fft
 
-from spikeloc.observers.coincidences import POINTS, hear
+from spikeloc.observers.coincidences import POINTS, Ears, hear
 from spikeloc.observers.folding import FoldingGrid
 from spikeloc.observers.kernels_near_peak import correlate, windows
 from spikeloc.observers.likelihood import BinTables, EarLikelihood, bin_tables, ear_information
@@ -34,7 +34,7 @@ from spikeloc.stimuli import ToneStimulus
 
 __all__ = ["NearPeak"]
 
-FINENESS = 5  # phases to a standard deviation of one ear's phase, at least
+FINENESS = 4  # phases to a standard deviation of one ear's phase, at least
 ROOM = 384  # phases in a window, at most
 LEAST_POINTS = 2048  # a smaller circle is looked at as a whole at less expense
 IMPOSSIBLE = -800.0  # stands for log 0 in the bound: the logarithm of the least positive number is -745
@@ -99,26 +99,26 @@ class NearPeak:
         """Distance of the phases, and of the angles, in radians."""
         return 2 * math.pi / self.points
 
-    @property
-    def first_ear(self) -> int:
-        """The first ear to look at: the left ear's phase may be known."""
-        return 1 if self.stimulus.phase == "fixed" else 0
-
-    def upper(self, events: SpikeEvents) -> np.ndarray:
-        """U at every coarse point: [batch, ears, coarse.points]."""
+    def hear(self, events: SpikeEvents) -> Ears:
+        """The ears on the coarse grid."""
         if self.coarse.points == POINTS:  # others hear these sounds on the same grid
-            ears = hear(self.stimulus, events)
-            spectra = np.stack([ears.left, ears.right][self.first_ear :], axis=1)
-        else:
-            spectra = fft.rfft(self.coarse.fold(events)[:, self.first_ear :])
-        upper: np.ndarray = fft.irfft(np.conj(spectra) * self.slope, self.coarse.points)
-        upper += self.level[self.first_ear :]
+            return hear(self.stimulus, events)
+        spectra = fft.rfft(self.coarse.fold(events))
+        return Ears(spectra[:, 0], spectra[:, 1])
+
+    def upper(self, ears: Ears) -> np.ndarray:
+        """U at every coarse point: [batch, 1 or 2 ears, coarse.points]."""
+        seen = [ears.right] if self._left_is_known else [ears.left, ears.right]
+        upper = np.empty((len(ears.right), len(seen), self.coarse.points))
+        for ear, spectrum in enumerate(seen):
+            fft.irfft(np.conj(spectrum) * self.slope, self.coarse.points, out=upper[:, ear])
+        upper += self.level[-len(seen) :]
         return upper
 
-    def posterior(self, events: SpikeEvents, upper: np.ndarray) -> tuple[np.ndarray, Posterior]:
+    def posterior(self, events: SpikeEvents, ears: Ears) -> tuple[np.ndarray, Posterior]:
         """The sounds that have a posterior from here, [k] int64, and those posteriors."""
         end = int(grid_of_range(self.stimulus.max_ipd, self.spacing)[-1])
-        density, first, size = self._densities(events, upper, end)
+        density, first, size = self._densities(events, self.upper(ears), end)
         # Where the range is most of the circle, a window at one of its ends has a part at the other.
         around = (first + size > self.points - end) | (first + self.points <= end)
         held = np.flatnonzero((size > 0) & ~around)
@@ -127,18 +127,22 @@ class NearPeak:
         padded = np.pad(density[held, :width], ((0, 0), (AROUND, AROUND)))
         return held, Posterior(angle, padded, self.stimulus.max_ipd)
 
+    @property
+    def _left_is_known(self) -> bool:
+        return self.stimulus.phase == "fixed"
+
     def _densities(self, events: SpikeEvents, upper: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Densities of angles (first + k) x spacing, the first of them, how many; each with an entry for every sound."""
-        n_ears, circle = len(self.silence) - self.first_ear, self.points // 2
-        likelihood = np.zeros((events.n_sounds, n_ears, ROOM))
-        first, size = np.zeros((2, events.n_sounds, n_ears), dtype=np.int64)
+        """Densities of the angles first x spacing and on [batch, ...], the first of each sound, and their number."""
+        circle = self.points // 2
+        likelihood = np.zeros((*upper.shape[:2], ROOM))
+        first, size = np.zeros((2, *upper.shape[:2]), dtype=np.int64)
         windows(
             self.grid.step, self.grid.delay, events.index, events.start, self.place, self.log_odds, self.silence,
-            self.impossible, upper, min(end, circle) if n_ears == 1 else circle, likelihood, first, size,
+            self.impossible, upper, min(end, circle) if self._left_is_known else circle, likelihood, first, size,
         )  # fmt: skip
-        if n_ears == 1:
+        if self._left_is_known:
             return likelihood[:, 0], first[:, 0], size[:, 0]
-        density = np.zeros((events.n_sounds, 2 * ROOM))
+        density = np.zeros((len(upper), 2 * ROOM))
         correlate(likelihood, first, size, self.points, self.stimulus.max_ipd / self.spacing, density)
         return density, first[:, 0], size[:, 0]
 

@@ -132,15 +132,21 @@ class Posterior:
     @property
     def _quadrature(self) -> np.ndarray:
         """Weights of the grid points in the integral over the range: [1 or batch, grid], in units of the spacing."""
-        (low, after_low), (high, after_high) = (self._cell(np.array([end])) for end in (-self.limit, self.limit))
-        cells = np.arange(self.angle.shape[-1] - 1)
+        grids = np.atleast_2d(self.angle)
+        weights = np.ones_like(grids)
+        # The density is nothing at the ends of a grid that does not reach those of the range.
+        cut = (grids[:, 0] < -self.limit) | (grids[:, -1] > self.limit)
+        (low, after_low), (high, after_high) = (
+            (cell[cut], s[cut]) for cell, s in (self._cell(np.array([end])) for end in (-self.limit, self.limit))
+        )
+        cells, row = np.arange(grids.shape[1] - 1), np.arange(cut.sum())[:, None]
         share = ((cells >= low) & (cells <= high)).astype(np.float64)  # of each cell that lies within the range
-        row = np.arange(len(share))[:, None]
         share[row, high] = after_high**2 * (3 - 2 * after_high)
         share[row, low] -= after_low**2 * (3 - 2 * after_low)
         padded = np.pad(share, ((0, 0), (2, 2)))
-        weights: np.ndarray = (13 * (padded[:, 1:-2] + padded[:, 2:-1]) - padded[:, :-3] - padded[:, 3:]) / 24
+        within = (13 * (padded[:, 1:-2] + padded[:, 2:-1]) - padded[:, :-3] - padded[:, 3:]) / 24
         for cell, s, sign in ((low, after_low, -1), (high, after_high, 1)):
-            weights[row, cell] += sign * s * (1 - s) ** 2
-            weights[row, cell + 1] -= sign * s**2 * (1 - s)
+            within[row, cell] += sign * s * (1 - s) ** 2
+            within[row, cell + 1] -= sign * s**2 * (1 - s)
+        weights[cut] = within
         return weights
