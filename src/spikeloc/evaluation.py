@@ -30,6 +30,7 @@ from torch import Tensor
 from spikeloc.angles import class_centres, class_of_angle, class_width, wrap
 from spikeloc.batches import batches_of
 from spikeloc.comparison import Comparison, compare
+from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import UserError
 from spikeloc.observers.classical import classical_observers
 from spikeloc.observers.ideal import IdealObserver
@@ -119,7 +120,8 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | No
     n = recipe.evaluation.sounds if sounds is None else sounds
     seed = recipe.seed if seed is None else seed
     n_classes, limit = recipe.readout.classes, recipe.stimulus.max_ipd
-    trial = observe(observers, recipe.stimulus, n, seed=seed)
+    with threads_for_loops():
+        trial = observe(observers, recipe.stimulus, n, seed=seed)
     scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
     metrics: dict[str, Any] = {"n_sounds": n, "seed": seed, "ideal": scores.pop("ideal")}
     if "network" in scores:

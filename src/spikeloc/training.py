@@ -13,6 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from spikeloc.batches import batches_of
+from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import StimulusWarning, UserError
 from spikeloc.network import Activity, Network
 from spikeloc.randomness import permutation
@@ -86,14 +88,9 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, watch: Watch
         return run
     state = _restore(run, recipe, device)
     watch.started(recipe, str(device), state.epoch)
-    reason = "all epochs done"
-    while state.epoch < recipe.training.epochs:
-        _train_epoch(recipe, state, watch)
-        _save(run, state)
-        watch.epoch(state.history[-1])
-        if 0 < recipe.training.patience <= state.epoch - state.best_epoch:
-            reason = f"no better validation loss in {recipe.training.patience} epochs"
-            break
+    # The reference engine's products are large; beside the fused engine PyTorch has little to do.
+    with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
+        reason = _train_epochs(run, recipe, state, watch)
     # Killed after its last checkpoint, a run may have an older history beside it.
     run.write("history.csv", history_csv(state.history))
     about = {"epoch": state.best_epoch, "format": "spikeloc model 1"}
@@ -101,6 +98,18 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, watch: Watch
     (run.path / CHECKPOINT).unlink(missing_ok=True)
     watch.finished(reason)
     return run
+
+
+def _train_epochs(run: Run, recipe: Recipe, state: _State, watch: Watch) -> str:
+    """All epochs that are left; returns why training is over."""
+    patience = recipe.training.patience
+    while state.epoch < recipe.training.epochs:
+        _train_epoch(recipe, state, watch)
+        _save(run, state)
+        watch.epoch(state.history[-1])
+        if 0 < patience <= state.epoch - state.best_epoch:
+            return f"no better validation loss in {patience} epochs"
+    return "all epochs done"
 
 
 def _open_or_create(path: Path, recipe: Recipe, resume: bool) -> Run:
