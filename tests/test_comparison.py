@@ -18,6 +18,13 @@ def test_mcnemar_by_hand():
     assert result.accuracy_difference == pytest.approx(0.4)
 
 
+def test_mcnemar_is_the_exact_binomial_test():
+    for only_a, only_b in ((0, 1), (3, 3), (0, 40), (17, 30), (400, 333)):
+        a, b = bits("1" * only_a + "0" * only_b), bits("0" * only_a + "1" * only_b)
+        expected = stats.binomtest(only_a, only_a + only_b).pvalue
+        assert compare(a, b, torch.zeros(len(a)), torch.zeros(len(a))).p_value == pytest.approx(expected, rel=1e-10)
+
+
 def test_sounds_that_both_got_right_say_nothing():
     short = compare(bits("110"), bits("100"), torch.zeros(3), torch.zeros(3))
     long = compare(bits("110" + "1" * 500), bits("100" + "1" * 500), torch.zeros(503), torch.zeros(503))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import ndtri
 
-from spikeloc.psychometrics import just_noticeable_difference
+from spikeloc.psychometrics import _area, just_noticeable_difference
 from spikeloc.readout import Decision
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import Sounds, ToneStimulus
@@ -42,6 +42,13 @@ def test_normal_noise_has_the_threshold_of_theory(sd):
     assert found.ipd == pytest.approx(expected, rel=0.1)
     assert found.ipd_ci95[0] < expected < found.ipd_ci95[1]
     assert found.itd_us == pytest.approx(found.ipd / (2 * math.pi * 500) * 1e6)
+
+
+def test_area_under_the_curve_is_the_fraction_of_pairs_in_order():
+    rng = np.random.default_rng(0)
+    probe, reference = rng.integers(0, 9, 50).astype(float), rng.integers(0, 7, 40).astype(float)
+    pairs = probe[:, None] - reference
+    assert _area(probe, reference)[0] == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
 
 
 def test_an_observer_that_knows_nothing_has_no_threshold_within_the_range():

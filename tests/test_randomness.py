@@ -28,6 +28,12 @@ def test_mixing_is_one_to_one_on_a_sample_and_flips_half_of_the_bits():
     assert np.mean(flips) == pytest.approx(32, abs=0.5)
 
 
+def test_keys_are_those_of_every_earlier_version():
+    """A change here changes every sound that was ever drawn."""
+    assert sound_keys(0, "training", np.arange(2)).tolist() == [6812966688828938679, 15141383613056905735]
+    assert sound_keys(7, "test", np.array([2**40])).tolist() == [11511815311885485583]
+
+
 def test_keys_do_not_depend_on_company():
     keys = sound_keys(3, "test", np.array([5, 0, 9]))
     assert keys.tolist() == [int(sound_keys(3, "test", np.array([i]))[0]) for i in (5, 0, 9)]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy import stats
-from scipy.special import ndtri
 
 from spikeloc.observers.observer import Observer
 from spikeloc.stimuli import ToneStimulus
@@ -53,14 +52,18 @@ def just_noticeable_difference(
         probe = float(np.clip(probe, low, high))
         shifted = _estimates(observer, stimulus, probe, n, seed, f"jnd probe {number}")
         p, sd = _area(shifted, reference)
-        threshold = probe * ndtri(0.75) / max(ndtri(min(p, 1 - 0.5 / n)), 1e-3)
+        threshold = probe * _threshold_share(min(p, 1 - 0.5 / n))
         if 0.7 < p < 0.8:
             break
         probe = threshold
-    ends = [probe * ndtri(0.75) / max(ndtri(np.clip(p + z * sd, 0.5 + 1e-6, 1 - 1e-9)), 1e-3) for z in (1.96, -1.96)]
-    return Threshold(
-        float(threshold), (float(ends[0]), float(ends[1])), threshold / (2 * math.pi * stimulus.frequency) * 1e6
-    )
+    least, most = (probe * _threshold_share(min(p + z * sd, 1 - 1e-9)) for z in (1.96, -1.96))
+    return Threshold(threshold, (least, most), threshold / (2 * math.pi * stimulus.frequency) * 1e6)
+
+
+def _threshold_share(p: float) -> float:
+    """Threshold as a share of a probe with P(correct) = p; finite where that is no better than chance."""
+    phi = NormalDist()
+    return phi.inv_cdf(0.75) / max(phi.inv_cdf(max(p, 0.5)), 1e-3)
 
 
 def _estimates(observer: Observer, stimulus: ToneStimulus, angle: float, n: int, seed: int, stream: str) -> np.ndarray:
@@ -75,7 +78,9 @@ def _estimates(observer: Observer, stimulus: ToneStimulus, angle: float, n: int,
 def _area(probe: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     """P(probe > reference) + P(equal) / 2 and its standard error (Hanley & McNeil 1982)."""
     n, m = len(probe), len(reference)
-    area = float(stats.mannwhitneyu(probe, reference).statistic) / (n * m)
+    ordered = np.sort(reference)
+    below, not_above = (np.searchsorted(ordered, probe, side=side).sum() for side in ("left", "right"))
+    area = float(below + not_above) / (2 * n * m)
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = (area * (1 - area) + (n - 1) * (q1 - area**2) + (m - 1) * (q2 - area**2)) / (n * m)
     return area, math.sqrt(max(variance, 0.0))

@@ -2,7 +2,8 @@
 
 Weights that are multiples of 1/1024 make every sum of weights exact whatever its order, so membranes and spikes must be
 equal to the last bit. Gradients are sums in another order: each of the products and sums on the way rounds by up to
-6e-8 of the largest term, and hundreds of them meet, so they must agree to TOLERANCE of the largest gradient.
+6e-8 of the largest term, and hundreds of them meet, so they must agree to TOLERANCE of the largest gradient (that of
+spikes and weights together: through resets, one may grow over time and then meet few events).
 """
 
 import itertools
@@ -20,7 +21,7 @@ from spikeloc.spikes import SpikeEvents
 
 DT = 1e-3
 NEURON = LIF(0.01)
-TOLERANCE = 1e-4
+TOLERANCE = 3e-5
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -45,7 +46,7 @@ def layers(draw):
     return spikes, exact_weights(shape[2], n_neurons, generator), generator
 
 
-def neurons(names=SURROGATES):
+def neurons(names=SURROGATES, reset_gradient=st.booleans()):  # noqa: B008
     """Neurons of every kind; a steep sigmoid, whose g (1 - g) the reference rounds away, has its own test."""
     surrogates = [Surrogate(name, 0.5 if name == "sigmoid" else slope) for name in names for slope in (1.0, 7.0)]
     return st.builds(
@@ -53,7 +54,7 @@ def neurons(names=SURROGATES):
         tau=st.sampled_from([1e-3, 4e-3, 20e-3]),
         reset=st.sampled_from(RESETS),
         surrogate=st.sampled_from(surrogates),
-        reset_gradient=st.booleans(),
+        reset_gradient=reset_gradient,
         floor=st.sampled_from([-math.inf, 0.0, -0.5]),
     )
 
@@ -72,9 +73,13 @@ def gradients(engine, spikes, weights, neuron, time_weights, g_sums, g_spikes):
 
 
 def assert_close(actual, expected):
-    actual, expected = actual.detach(), expected.detach()
-    if expected.isfinite().all():  # through resets, a gradient may grow without bound
-        torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max()) + 1e-30)
+    """Tensors, or several that share one scale, agree to TOLERANCE of the largest element, if that is finite."""
+    if isinstance(actual, torch.Tensor):
+        actual, expected = (actual,), (expected,)
+    scale = max(float(e.detach().abs().max()) for e in expected)
+    if math.isfinite(scale):
+        for a, e in zip(actual, expected, strict=True):
+            torch.testing.assert_close(a.detach(), e.detach(), rtol=0, atol=TOLERANCE * scale + 1e-30)
 
 
 @FEW
@@ -91,8 +96,7 @@ def test_layer_equals_the_reference(layer, neuron, n_sums):
     assert torch.equal(out.membrane, expected_out.membrane)
     assert torch.equal(out.spikes, expected_out.spikes)
     assert_close(out.sums, expected_out.sums)
-    for a, e in zip(actual, expected, strict=True):
-        assert_close(a, e)
+    assert_close(actual, expected)
 
 
 @FEW
@@ -110,13 +114,13 @@ def test_layer_is_as_accurate_as_the_reference(layer, neuron):
     # A membrane may round to the other side of the threshold; then all that follows differs.
     assume(torch.equal(out.spikes.double(), exact_out.spikes))
     assume(all(g.isfinite().all() for g in rounded))
+    scale = max(e.abs().max() for e in exact)
     for a, r, e in zip(actual, rounded, exact, strict=True):
-        error_of_reference = (r - e).abs().max()
-        assert (a - e).abs().max() <= 2 * error_of_reference + 1e-5 * e.abs().max()
+        assert (a - e).abs().max() <= 2 * (r - e).abs().max() + TOLERANCE * scale
 
 
 @FEW
-@given(layers(), neurons())
+@given(layers(), neurons(reset_gradient=st.just(False)))  # with which no gradient grows over time
 def test_two_layers(layer, neuron):
     spikes, weights, generator = layer
     between = exact_weights(weights.shape[1], 9, generator)
@@ -268,6 +272,19 @@ def test_layouts_of_memory_do_not_matter():
         (out.sums.sum() + out.spikes.sum()).backward()
         results.append((out.sums.detach(), leaf.grad))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_later_changes_of_the_arguments_do_not_reach_the_gradient():
+    results = []
+    for change in (False, True):
+        spikes, weights = random_layer(shape=(3, 20, 5))
+        x, w, time_weights = spikes.clone(), weights.clone().requires_grad_(), torch.ones(1, 20)
+        out = fused.lif_layer(x, w, NEURON, DT, time_weights=time_weights)
+        if change:
+            with torch.no_grad():
+                x.zero_(), w.zero_(), time_weights.zero_()
+        results.append(torch.autograd.grad(out.sums.sum(), w)[0])
+    assert torch.equal(*results)
 
 
 def test_only_what_is_asked_for():

@@ -6,16 +6,17 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import isotonic_regression
 
 from spikeloc.angles import class_of_angle
 from spikeloc.errors import UserError
 from spikeloc.observers import IdealObserver, classical_observers
 from spikeloc.observers.circular_mean import CircularMean
-from spikeloc.observers.coincidences import POINTS, Ears, box, coincidences, gaussian, hear, peak
+from spikeloc.observers.coincidences import POINTS, SPACING, Ears, box, coincidences, gaussian, hear, peak
 from spikeloc.observers.cross_correlation import CrossCorrelation
-from spikeloc.observers.equalisation_cancellation import EqualisationCancellation, residual
+from spikeloc.observers.equalisation_cancellation import EqualisationCancellation, cancelling_delay, residual
 from spikeloc.observers.folding import FoldingGrid
-from spikeloc.observers.hemispheric import Hemispheric
+from spikeloc.observers.hemispheric import Hemispheric, isotonic
 from spikeloc.observers.jeffress import Jeffress
 from spikeloc.observers.pattern_match import PatternMatch
 from spikeloc.stimuli import ToneStimulus
@@ -152,6 +153,37 @@ def test_the_hemispheric_map_rises():
     fitted = Hemispheric.fit(stimulus, 12, seed=1, n_sounds=512)
     assert (np.diff(fitted.balance) >= 0).all()
     assert (np.diff(fitted.angle) >= 0).all()
+
+
+def test_isotonic_regression_is_the_nearest_ascending_sequence():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 50, 500):
+        values = np.sort(rng.normal(size=n)) + rng.normal(0, 0.5, n).round(1)
+        np.testing.assert_allclose(isotonic(values), isotonic_regression(values).x, atol=1e-12)
+
+
+def test_the_delay_that_cancels_best_has_the_least_residual():
+    stimulus = ToneStimulus(fibres_per_ear=20)
+    ears = hear(stimulus, stimulus.draw(50, seed=1).events)
+    for jitter in (0.1, 0.5):
+        expected = peak(-residual(ears, jitter), stimulus.max_ipd, between=True)
+        np.testing.assert_allclose(cancelling_delay(ears, jitter, stimulus.max_ipd), expected, atol=1e-9)
+
+
+def test_of_equal_values_the_middle_is_the_peak():
+    curve = np.zeros((4, POINTS))
+    curve[1, [5, 6, 9]] = 2
+    curve[2, [5, 6]] = 2
+    curve[3, [-3, -1, 2, 4]] = 2
+    np.testing.assert_allclose(peak(curve, math.pi / 2) / SPACING, [0, 6, 6, 2])
+
+
+def test_fitting_together_is_fitting_alone():
+    stimulus = ToneStimulus(fibres_per_ear=10)
+    together = classical_observers(stimulus, 12, seed=3, n_sounds=300)
+    assert together["jeffress"] == Jeffress.fit(stimulus, 12, seed=3, n_sounds=300)
+    alone = PatternMatch.fit(stimulus, 12, seed=3, n_sounds=300)
+    np.testing.assert_array_equal(together["pattern_match"].template, alone.template)
 
 
 def test_fitting_draws_from_the_training_stream_alone():

@@ -1,12 +1,15 @@
 """Folding: which spike falls where in the tone's period."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
 import torch
+from scipy.fft import next_fast_len
 
-from spikeloc.observers.folding import FoldingGrid, fibre_phasors, phase_grid
+from spikeloc.observers.folding import FoldingGrid, _easily_transformed, fibre_phasors, phase_grid, remembered
 from spikeloc.stimuli import ToneStimulus
 
 
@@ -68,3 +71,36 @@ def test_no_sounds_fold_to_none():
     stimulus = ToneStimulus(fibres_per_ear=3)
     grid = FoldingGrid.of(stimulus, 64)
     assert grid.fold(stimulus.draw(0, seed=1).events).shape == (0, 2, 64)
+
+
+def test_what_is_remembered_is_of_the_same_events_only():
+    stimulus = ToneStimulus(fibres_per_ear=3)
+    one, other = stimulus.draw(4, seed=1).events, stimulus.draw(4, seed=2).events
+    first = fibre_phasors(stimulus, one)
+    assert fibre_phasors(stimulus, one) is first
+    assert not np.array_equal(fibre_phasors(stimulus, other), first)
+    again = fibre_phasors(ToneStimulus(fibres_per_ear=3, frequency=40), one)
+    assert not np.array_equal(again, first)
+    np.testing.assert_array_equal(fibre_phasors(stimulus, one), first)
+
+
+def test_nothing_is_remembered_of_events_that_are_gone():
+    stimulus = ToneStimulus(fibres_per_ear=3)
+    answers = []
+
+    @remembered
+    def answer(stimulus, events):
+        answers.append(weakref.ref(result := np.zeros(3)))
+        return result
+
+    events = stimulus.draw(1, seed=1).events
+    answer(stimulus, events)
+    assert answers[0]() is not None
+    del events
+    gc.collect()
+    assert answers[0]() is None
+
+
+def test_lengths_that_are_easily_transformed():
+    # The smallest 2^a 3^b 5^c that is no less: scipy looks for the same.
+    assert [_easily_transformed(n) for n in range(1, 3000)] == [next_fast_len(n, real=True) for n in range(1, 3000)]

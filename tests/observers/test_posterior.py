@@ -82,6 +82,28 @@ def test_a_density_with_an_edge_keeps_masses_non_negative():
     )
 
 
+@pytest.mark.parametrize("n_classes", [1, 7, 12])
+def test_grids_of_their_own_say_the_same(n_classes):
+    # Parts of one grid about each sound's angles: within the range, at its ends, and just beyond.
+    cases = [(0.1234, 0.03), (0.99, 0.03), (-0.96, 0.02), (1.02, 0.03), (-1.0, 0.03)]
+    rows = [gaussian(*case) for case in cases]
+    first = [int(np.clip(np.rint((centre + LIMIT) / SPACING) - 24, 0, None)) for centre, _ in cases]
+    width = 50
+    angle, density = (np.zeros((len(rows), width)) for _ in range(2))
+    for row, (whole, begin) in enumerate(zip(rows, first, strict=True)):
+        piece = slice(begin, begin + width)
+        n = len(whole.angle[piece])
+        angle[row] = whole.angle[0] + (begin + np.arange(width)) * whole.spacing
+        density[row, :n] = whole.density[0, piece]
+    own = Posterior(angle, density, LIMIT)
+    for row, whole in enumerate(rows):
+        assert own.median[row] == pytest.approx(whole.median[0], abs=1e-9)
+        assert own.mean[row] == pytest.approx(whole.mean[0], abs=1e-9)
+        assert own.sd[row] == pytest.approx(whole.sd[0], rel=1e-7)
+        np.testing.assert_allclose(own.class_mass(n_classes)[row], whole.class_mass(n_classes)[0], atol=1e-9)
+        np.testing.assert_allclose(own.interval(0.9)[row], whole.interval(0.9)[0], atol=1e-9)
+
+
 def test_no_classes_are_refused():
     with pytest.raises(UserError, match="number of classes is 0"):
         gaussian(0, 0.1).class_mass(0)

@@ -1,4 +1,4 @@
-"""The two fast draws against slow definitions of the same algorithms, and against the law itself."""
+"""Both ways of drawing against slow definitions of the same draws, bit by bit, and against the law by statistics."""
 
 import math
 
@@ -9,230 +9,390 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from spikeloc.randomness import sound_keys, word
+from spikeloc.randomness import sound_keys
+from spikeloc.stimuli import thinning
 from spikeloc.stimuli.rate_law import RateLaw
-from spikeloc.stimuli.thinning import DENSE_FROM, draw_spikes
-from spikeloc.stimuli.thinning_dense import fibre_number
-from spikeloc.stimuli.thinning_sparse import exponential, segment_shape
+from spikeloc.stimuli.thinning import draw_spikes
+from spikeloc.stimuli.thinning_cells import CELLS, cell_bounds, expected_spikes, in_turns, to_cells
+from spikeloc.stimuli.thinning_dense import DenseTables
+from spikeloc.stimuli.thinning_sparse_tables import PHASE_BITS, SparseTables, sparse_tables
 
-MASK32 = 2**32 - 1
+TURN, WORD = 2 * math.pi, 2**64
 
-
-def phases(left, right, delays_left, delays_right, n_steps, law):
-    """theta [B, T, N] at the start of every bin."""
-    fibres = np.concatenate([left[:, None] + delays_left, right[:, None] + delays_right], axis=1)
-    return law.step_angle * np.arange(n_steps)[None, :, None] + fibres[:, None, :]
+# ---- slow definitions ------------------------------------------------------------------------------------------------
 
 
-def slow_dense(keys, p):
+def slow_word(key, counter):
+    z = (key + (counter + 1) * 0x9E3779B97F4A7C15) % WORD
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % WORD
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % WORD
+    return z ^ (z >> 31)
+
+
+def probabilities(offsets, delays, n_steps, law):
+    """p [2, T, F] of the ears of one sound."""
+    return law.probability(law.step_angle * np.arange(n_steps)[:, None] + (offsets[:, None] + delays)[:, None, :])
+
+
+def slow_dense(key, p):
+    _, n_steps, n_fibres = p.shape
+    width = -(-n_fibres // 16) * 16
     spikes = np.zeros(p.shape, bool)
-    for b, key in enumerate(keys):
-        for t in range(p.shape[1]):
-            row = int(word(key, np.uint64(t)))
-            for i in range(p.shape[2]):
-                x = i ^ (row >> 32)
-                x = ((x ^ (x >> 17)) * 0xED5AD4BB) & MASK32
-                x = ((x ^ (x >> 11)) + (row & MASK32)) & MASK32
-                x = (x * 0xAC4C1B51) & MASK32
-                x = ((x ^ (x >> 15)) * 0x31848BAB) & MASK32
-                x ^= x >> 14
-                spikes[b, t, i] = (x + 0.5) / 2**32 < p[b, t, i]
+    for ear, t, f in np.ndindex(p.shape):
+        b = width * (ear * n_steps + t) + f
+        byte = slow_word(key, b // 8) >> 8 * (b % 8) & 255
+        spikes[ear, t, f] = (byte + slow_word(key, 2**63 + b) / WORD) / 256 < p[ear, t, f]
     return spikes
 
 
-def slow_sparse(keys, p, theta, law, n_left, shape):
-    """An exponential is used up bin by bin, at the hazard of the largest probability on each segment's arc."""
+def slow_sparse(key, p, tables, offsets, delays, law):
+    _, n_steps, n_fibres = p.shape
+    R, S = tables.steps, -(-(n_steps + tables.margin) // tables.steps)
+    b, a, z = tables.slot_bits, 32 - tables.slot_bits - tables.step_bits, 2**tables.slot_bits // n_fibres
+    shifts, _ = whole_steps(delays, law, n_steps)
     spikes = np.zeros(p.shape, bool)
-    for b, key in enumerate(keys):
-        j, left = 0, waiting(key, 0)
-        for t, fibres, q in segments(theta[b] + law.phase_shift, p[b], law, n_left, shape):
-            if q < 2.0**-45:
+    for ear, segment in np.ndindex(2, S):
+        c = 2**16 * (ear * S + segment)
+        level, thresholds = segment_level(tables, offsets, delays, law, ear, segment)
+        for j in range(sum(threshold <= slow_word(key, c) >> 1 for threshold in thresholds)):
+            x = slow_word(key, c + 1 + j // 2) >> 32 * (j % 2) & (2**32 - 1)
+            f, row, u = x % 2**b // z, segment * R + (x >> b) % R, x >> (32 - a)
+            if f >= n_fibres or not 0 <= (t := row - shifts[ear, f]) < n_steps:
                 continue
-            hazard = -math.log1p(-q)
-            for place in range(shape[0] * len(fibres)):
-                if left >= hazard:
-                    left -= hazard
-                    continue
-                step, i = t + place % shape[0], fibres[place // shape[0]]
-                if step < p.shape[1]:
-                    spikes[b, step, i] = (int(word(key, np.uint64(j))) & MASK32) / 2**32 * q < p[b, step, i]
-                j += 1
-                left = waiting(key, j)
+            chance = (u + slow_word(key, 2**63 + c + j) / WORD) / 2**a
+            spikes[ear, t, f] |= bool(tables.lambdas[level] * chance < -math.log1p(-p[ear, t, f]))
     return spikes
 
 
-def waiting(key, j):
-    return -math.log(((int(word(key, np.uint64(j))) >> 32) + 0.5) / 2**32)
+def whole_steps(delays, law, n_steps):
+    """s and r of each fibre, unless the shifts would outweigh the sound."""
+    lags = delays - delays.min(axis=1, keepdims=True)
+    steps = np.floor(lags / law.step_angle) if lags.max() / law.step_angle <= n_steps / 2 else 0 * lags
+    return steps.astype(int), lags - steps * law.step_angle
 
 
-def segments(theta, p, law, n_left, shape):
-    """Each segment's first step, its fibres, and its bound: known at its corners, or the peak if the arc passes it."""
-    n_steps, n_fibres = p.shape
-    for begin, end in ((0, n_left), (n_left, n_fibres)):
-        for t in range(0, n_steps, shape[0]):
-            for fibre in range(begin, end, shape[1]):
-                fibres = range(fibre, min(fibre + shape[1], end))
-                part = slice(t, min(t + shape[0], n_steps)), slice(fibres[0], fibres[-1] + 1)
-                low, high = theta[part].min(), theta[part].max()
-                crest = (math.pi / 2 - low) % (2 * math.pi) <= high - low
-                yield t, fibres, (law.peak_probability if crest else float(p[part].max())) * (1 + 1e-9)
+def segment_level(tables, offsets, delays, law, ear, segment):
+    begin = (in_turns(offsets) + in_turns(delays.min(axis=1)))[ear]
+    begin = (int(begin) + int(segment) * tables.steps * int(in_turns(np.array(law.step_angle)))) % WORD
+    level = int(tables.levels[begin >> (64 - PHASE_BITS)])
+    return level, tables.thresholds.reshape(-1, tables.n_thresholds)[level].tolist()
 
 
-options = st.fixed_dictionaries(
-    {
-        "n": st.integers(1, 3),
-        "left": st.integers(1, 20),
-        "steps": st.integers(1, 70),
-        "power": st.sampled_from([0, 1, 2, 4, 5, 2.5, 40]),
-        "peak": st.floats(0, 1.5),
-        "step_angle": st.floats(0.001, 1.5),
-        "kind": st.sampled_from(["bin_start", "bin_integral"]),
-        "backwards": st.booleans(),
-        "seed": st.integers(0, 10**6),
-    }
-)
+def slow(key, offsets, delays, n_steps, law):
+    p = probabilities(offsets, delays, n_steps, law)
+    tables = plan(law, delays, n_steps).tables
+    if isinstance(tables, DenseTables):
+        return slow_dense(int(key), p)
+    return slow_sparse(int(key), p, tables, offsets, delays, law)
 
 
-@settings(max_examples=60, deadline=None)
-@given(options)
-def test_fast_draws_are_the_slow_ones_bit_for_bit(o):
-    kind = "bin_start" if o["power"] == 2.5 else o["kind"]
-    law = RateLaw(o["peak"], o["power"], kind, o["step_angle"])
-    rng = np.random.default_rng(o["seed"])
-    left, right = rng.uniform(0, 2 * math.pi, (2, o["n"]))
-    delays = np.linspace(0, math.pi / 2, o["left"])
-    other = delays[::-1].copy() if o["backwards"] else delays
-    keys = sound_keys(o["seed"], "test", np.arange(o["n"]))
-    drawn = draw_spikes(keys, left, right, delays, other, o["steps"], law).to_dense().numpy()
-    theta = phases(left, right, delays, other, o["steps"], law)
-    p = law.probability(theta)
-    if law.peak_probability >= DENSE_FROM:
-        expected = slow_dense(keys, p)
-    else:
-        expected = slow_sparse(keys, p, theta, law, o["left"], segment_shape(law.step_angle, delays))
-    assert np.array_equal(drawn, expected)
+def plan(law, delays, n_steps):
+    return thinning._plan(law, delays[0].tobytes(), delays[1].tobytes(), n_steps)
 
 
-CASES = {
-    "dense": RateLaw(1.0, 4, "bin_start", 2 * math.pi / 50),
-    "dense, clipped": RateLaw(1.6, 2, "bin_start", 2 * math.pi / 20),
-    "dense, integral": RateLaw(0.6, 2, "bin_integral", 2 * math.pi / 20),
-    "dense, sharp": RateLaw(0.9, 100, "bin_start", 2 * math.pi / 100),
-    "sparse": RateLaw(0.1, 4, "bin_start", 2 * math.pi / 500),
-    "sparse, coarse steps": RateLaw(0.2, 2, "bin_start", 2 * math.pi / 9),
-    "sparse, integral": RateLaw(0.24, 3, "bin_integral", 2 * math.pi / 30),
+def draw(keys, offsets, delays, n_steps, law):
+    """Spikes [B, 2, T, F]."""
+    offsets = np.broadcast_to(offsets, (len(keys), 2))
+    events = draw_spikes(keys, offsets[:, 0].copy(), offsets[:, 1].copy(), delays[0], delays[1], n_steps, law)
+    return events.to_dense().numpy().reshape(len(keys), n_steps, 2, delays.shape[1]).transpose(0, 2, 1, 3)
+
+
+# ---- stimuli ---------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def stimuli(draw_from):
+    """Keys, offsets, delays, steps and a law: mostly small ones, with every kind of trouble."""
+    seed = draw_from(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    n_fibres = draw_from(st.one_of(st.integers(1, 40), st.sampled_from([64, 100, 120, 121, 128])))
+    n_steps = draw_from(st.integers(1, 90 if n_fibres <= 40 else 25))
+    peak = draw_from(st.sampled_from([0.0, 1e-7, 0.02, 0.1, 0.3, 0.45, 0.8, 1.0, 1.7]))
+    kind = draw_from(st.sampled_from(["bin_start", "bin_integral"]))
+    power = draw_from(st.sampled_from([0, 1, 2, 4, 100] + ([0.5, 7.3] if kind == "bin_start" else [])))
+    step_angle = draw_from(st.sampled_from([1e-5, 0.004, 0.0126, 0.1257, 0.5, 3.0, TURN, 9.0]))
+    shape = draw_from(st.sampled_from(["spread", "reversed", "random", "equal", "wide"]))
+    left = np.linspace(0, math.pi / 2, n_fibres)
+    delays = {
+        "spread": np.stack([left, left]),
+        "reversed": np.stack([left, left[::-1]]),
+        "random": rng.uniform(-1, 1, (2, n_fibres)),
+        "equal": np.full((2, n_fibres), 0.3),
+        "wide": rng.uniform(-50, 50, (2, n_fibres)),
+    }[shape]
+    keys = rng.integers(0, 2**64, 2, dtype=np.uint64)
+    return keys, rng.uniform(-7, 7, (2, 2)), delays, n_steps, RateLaw(peak, power, kind, step_angle)
+
+
+@settings(max_examples=120, deadline=None)
+@given(stimuli())
+def test_same_bits_as_the_slow_definition(stimulus):
+    keys, offsets, delays, n_steps, law = stimulus
+    fast = draw(*stimulus)
+    for key, offset, spikes in zip(keys, offsets, fast, strict=True):
+        np.testing.assert_array_equal(spikes, slow(key, offset, delays, n_steps, law))
+
+
+@settings(max_examples=40, deadline=None)
+@given(stimuli())
+def test_bounds_hold(stimulus):
+    _, offsets, delays, n_steps, law = stimulus
+    low, high = cell_bounds(law)
+    theta = np.random.default_rng(0).uniform(0, TURN, 10_000)
+    p, cells = law.probability(theta), to_cells(in_turns(theta))
+    assert (low[cells] <= p).all()
+    assert (p <= high[cells]).all()
+    expected = np.stack([expected_spikes(high, ear, n_steps, in_turns(law.step_angle)) for ear in in_turns(delays)])
+    for offset in offsets:
+        bound = expected[[0, 1], to_cells(in_turns(offset))]
+        true = probabilities(offset, delays, n_steps, law).sum(axis=(1, 2))
+        assert (true <= bound + 1e-6).all()
+        assert (bound <= true + 0.02 * delays.shape[1] * n_steps * max(law.peak, 1) * max(law.power, 1) + 1e-6).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(stimuli())
+def test_no_bin_has_a_larger_hazard_than_its_segment(stimulus):
+    _, offsets, delays, n_steps, law = stimulus
+    tables = plan(law, delays, n_steps).tables
+    if isinstance(tables, DenseTables):
+        return
+    shifts, rests = whole_steps(delays, law, n_steps)
+    assert (rests <= law.step_angle * (1 + 1e-9)).all() or not shifts.any()
+    for offset in offsets:
+        hazard = -np.log1p(-probabilities(offset, delays, n_steps, law))
+        for ear, t, f in np.ndindex(hazard.shape):
+            level, _ = segment_level(tables, offset, delays, law, ear, (t + shifts[ear, f]) // tables.steps)
+            assert hazard[ear, t, f] <= tables.lambdas[level]
+
+
+@pytest.mark.parametrize("n_fibres", [1, 3, 16, 100, 121, 1000])
+def test_slots(n_fibres):
+    """Every fibre has as many slots as any other, at its own place in the row of its own step; few are void."""
+    law, delays = RateLaw(0.1, 4, "bin_start", 0.02), np.linspace([0, 1], [1, 0], n_fibres, axis=1)
+    tables = sparse_tables(law, cell_bounds(law), delays, 500)
+    counts = np.bincount(tables.slot_fibres.astype(int), minlength=n_fibres + 1)
+    assert len(set(counts[:n_fibres])) == 1
+    assert counts[n_fibres] <= 0.1 * 2**tables.slot_bits
+    shifts, _ = whole_steps(delays, law, 500)
+    row_bits = 8 * len(tables.neurons)
+    real = tables.slot_fibres < n_fibres
+    for ear, slots in enumerate(tables.slots.reshape(2, -1, 2)):
+        row, bit = np.divmod(slots[:, 1].astype(int), row_bits)
+        f = tables.slot_fibres[real].astype(int)
+        assert (row[real] == tables.margin - shifts[ear, f]).all()
+        assert (bit[real] == ear * row_bits // 2 + f).all()
+        assert (bit[~real] == (ear + 1) * row_bits // 2 - 1).all()
+
+
+def test_numbers_of_candidates_are_poisson():
+    law = RateLaw(0.3, 4, "bin_start", 0.01)
+    tables = sparse_tables(law, cell_bounds(law), np.zeros((2, 40)), 500)
+    means = tables.lambdas * tables.steps * 2**tables.slot_bits / (2**tables.slot_bits // 40)
+    at_most = tables.thresholds.reshape(-1, tables.n_thresholds).astype(float) / 2**63
+    expected = stats.poisson.cdf(np.arange(tables.n_thresholds), means[:, None])
+    np.testing.assert_allclose(at_most, expected, rtol=1e-11, atol=1e-13)
+
+
+# ---- statistics ------------------------------------------------------------------------------------------------------
+
+DELAYS = np.stack([np.linspace(0, math.pi / 2, 5), np.linspace(math.pi / 2, 0, 5)])
+OFFSETS = np.array([0.7, -0.4])
+LAWS = {
+    "dense": RateLaw(0.9, 4, "bin_start", 0.4),
+    "dense, integral": RateLaw(0.9, 4, "bin_integral", 0.4),
+    "dense, clipped": RateLaw(1.6, 2, "bin_start", 0.4),
+    "dense, fractional power": RateLaw(0.8, 2.5, "bin_start", 0.4),
+    "sparse": RateLaw(0.2, 4, "bin_start", 0.1),
+    "sparse, integral": RateLaw(0.2, 4, "bin_integral", 0.4),
+    "sparse, sharp": RateLaw(0.45, 100, "bin_start", 0.1),
     "sparse, flat": RateLaw(0.05, 0, "bin_start", 0.1),
+    "sparse, fractional power": RateLaw(0.1, 0.5, "bin_start", 0.05),
 }
-every_case = pytest.mark.parametrize("law", CASES.values(), ids=CASES.keys())
-FIBRES, STEPS, SOUNDS = 7, 60, 3000
+N_SOUNDS, N_STEPS = 20_000, 24
 
 
-def many(law, seed=0, stream="test"):
-    """The same sound drawn with many keys: spikes [B, T, N] and their probability [T, N]."""
-    delays = np.linspace(0, math.pi / 2, FIBRES)
-    left, right = np.full(SOUNDS, 0.3), np.full(SOUNDS, 1.1)
-    keys = sound_keys(seed, stream, np.arange(SOUNDS))
-    spikes = draw_spikes(keys, left, right, delays, delays[::-1].copy(), STEPS, law).to_dense().numpy()
-    theta = phases(left[:1], right[:1], delays, delays[::-1], STEPS, law)
-    return spikes, law.probability(theta)[0]
+def residuals(spikes, p):
+    """(spike - p) / standard deviation of the bins that can go either way: [B, bins]."""
+    open_ = (p > 1e-3) & (p < 1 - 1e-3)
+    return ((spikes - p) / np.sqrt(np.where(open_, p * (1 - p), 1)))[:, open_]
 
 
-def z_scores(spikes, p):
-    sd = np.sqrt(len(spikes) * p * (1 - p))
-    return (spikes.sum(axis=0) - len(spikes) * p)[sd > 3] / sd[sd > 3]
-
-
-@every_case
-def test_every_bin_has_its_exact_probability(law):
-    spikes, p = many(law)
-    z = z_scores(spikes, p)
-    assert np.abs(z).max() < 5
-    assert stats.kstest(z, "norm").pvalue > 1e-4
+def frequency_pvalue(spikes, p):
+    """Of the sum over bins of squared deviations of frequencies from p; certain bins must be certain."""
     assert not spikes[:, p == 0].any()
     assert spikes[:, p == 1].all()
+    z = residuals(spikes, p).sum(axis=0) / math.sqrt(len(spikes))
+    return stats.chi2.sf((z**2).sum(), len(z))
 
 
-def test_a_law_wrong_by_two_percent_fails_the_test_above():
-    spikes, p = many(CASES["dense"])
-    assert stats.kstest(z_scores(spikes, np.minimum(1, 1.02 * p)), "norm").pvalue < 1e-9
+def dependence_pvalue(x):
+    """Of the sum of squared correlations of all pairs of bins; x [B, bins] are residuals."""
+    r = x.T @ x / len(x)
+    pairs = r[np.triu_indices(len(r), 1)] * math.sqrt(len(x))
+    return stats.chi2.sf((pairs**2).sum(), len(pairs))
 
 
-def correlation(a, p, b, q):
-    """Standard normal if spikes a (probability p) and b (q) are independent."""
-    x, y = (a - p) / np.sqrt(p * (1 - p) + 1e-300), (b - q) / np.sqrt(q * (1 - q) + 1e-300)
-    informative = np.broadcast_to((p * (1 - p) > 1e-3) & (q * (1 - q) > 1e-3), x.shape)
-    return (x * y)[informative].sum() / math.sqrt(max(1, informative.sum()))
+@pytest.fixture(scope="module")
+def drawn():
+    keys = sound_keys(1, "test", np.arange(N_SOUNDS))
+    return {name: draw(keys, OFFSETS, DELAYS, N_STEPS, law) for name, law in LAWS.items()}
 
 
-@every_case
-def test_bins_fibres_ears_sounds_seeds_and_streams_are_independent(law):
-    spikes, p = many(law)
-    pairs = {
-        "next step": (spikes[:, 1:], p[1:], spikes[:, :-1], p[:-1]),
-        "next fibre": (spikes[..., 1:], p[:, 1:], spikes[..., :-1], p[:, :-1]),
-        "other ear": (spikes[..., :FIBRES], p[:, :FIBRES], spikes[..., FIBRES:], p[:, FIBRES:]),
-        "next sound": (spikes[1:], p, spikes[:-1], p),
-        "other seed": (spikes, p, many(law, seed=1)[0], p),
-        "other stream": (spikes, p, many(law, stream="training")[0], p),
-    }
-    for name, pair in pairs.items():
-        assert abs(correlation(*pair)) < 4.5, name
+def law_probabilities(law):
+    return probabilities(OFFSETS, DELAYS, N_STEPS, law)
 
 
-@every_case
-def test_counts_of_whole_sounds_have_the_variance_of_independent_bins(law):
-    spikes, p = many(law)
-    counts = spikes.sum(axis=(1, 2))
-    variance = (p * (1 - p)).sum()
-    # The sample variance of n normal numbers has the relative standard error sqrt(2 / n).
-    assert counts.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / SOUNDS))
-    assert counts.mean() == pytest.approx(p.sum(), abs=5 * math.sqrt(variance / SOUNDS) + 1e-9)
+def test_both_methods_are_looked_at():
+    for name, law in LAWS.items():
+        assert isinstance(plan(law, DELAYS, N_STEPS).tables, DenseTables) is name.startswith("dense")
 
 
-@every_case
-def test_batches_and_threads_change_nothing(law):
-    delays = np.linspace(0, math.pi / 2, FIBRES)
-    keys = sound_keys(0, "test", np.arange(9))
-    left = np.linspace(0, 6, 9)
+@pytest.mark.parametrize("name", LAWS)
+def test_every_bin_has_its_probability(drawn, name):
+    assert frequency_pvalue(drawn[name], law_probabilities(LAWS[name])) > 1e-3
 
-    def draw(part):
-        return draw_spikes(keys[part], left[part], left[part] + 1, delays, delays, STEPS, law).to_dense()
 
-    whole = draw(slice(None))
-    assert torch.equal(torch.cat([draw(slice(0, 4)), draw(slice(4, 9))]), whole)
+@pytest.mark.parametrize("name", ["dense", "sparse", "sparse, integral"])
+@pytest.mark.parametrize("change", [{"peak": 1.03}, {"power": 1.03}, {"step_angle": 1.01}])
+def test_a_slightly_wrong_law_would_fail(drawn, name, change):
+    law = LAWS[name]
+    kind = "bin_start" if "power" in change else law.kind
+    wrong = {key: change.get(key, 1) * getattr(law, key) for key in ("peak", "power", "step_angle")}
+    assert frequency_pvalue(drawn[name], law_probabilities(RateLaw(kind=kind, **wrong))) < 1e-4
+
+
+def test_a_law_at_the_start_is_not_its_integral(drawn):
+    law = LAWS["sparse, integral"]
+    other = RateLaw(law.peak, law.power, "bin_start", law.step_angle)
+    assert frequency_pvalue(drawn["sparse, integral"], law_probabilities(other)) < 1e-9
+
+
+@pytest.fixture
+def too_low(monkeypatch):
+    """Segments whose lambda is 16 % too low."""
+
+    def tables(*arguments):
+        right = sparse_tables(*arguments)
+        return right._replace(levels=np.minimum(right.levels + 2, 127).astype(np.uint8))
+
+    monkeypatch.setattr(thinning, "sparse_tables", tables)
+    thinning._plan.cache_clear()
+    yield
+    thinning._plan.cache_clear()
+
+
+@pytest.mark.usefixtures("too_low")
+@pytest.mark.parametrize("name", ["sparse", "sparse, flat"])
+def test_a_bound_that_does_not_bound_would_fail(name):
+    spikes = draw(sound_keys(1, "test", np.arange(N_SOUNDS)), OFFSETS, DELAYS, N_STEPS, LAWS[name])
+    assert frequency_pvalue(spikes, law_probabilities(LAWS[name])) < 1e-9
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_bins_are_independent(drawn, name):
+    """All pairs: neighbours in time, fibres of an ear, and the ears."""
+    x = residuals(drawn[name], law_probabilities(LAWS[name]))
+    assert dependence_pvalue(x) > 1e-3
+    # Were a single bin a copy of its neighbour in every third sound, it would show.
+    x[::3, 0] = x[::3, 1]
+    assert dependence_pvalue(x) < 1e-6
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_numbers_of_spikes_vary_as_they_should(drawn, name):
+    """The variance of a sound's number of spikes is the sum of its bins' variances, were they independent."""
+    p = law_probabilities(LAWS[name])
+    counts = drawn[name].sum(axis=(1, 2, 3))
+    statistic = counts.var() * N_SOUNDS / (p * (1 - p)).sum()
+    assert 1e-3 < stats.chi2.cdf(statistic, N_SOUNDS - 1) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("name", ["dense", "sparse"])
+def test_sounds_seeds_and_streams_are_independent(drawn, name):
+    law = LAWS[name]
+    indices = np.arange(N_SOUNDS)
+    x = residuals(drawn[name], law_probabilities(law))
+    others = [np.roll(x, 1, axis=0)]
+    for seed, stream in ((2, "test"), (1, "training"), (1, "validation")):
+        spikes = draw(sound_keys(seed, stream, indices), OFFSETS, DELAYS, N_STEPS, law)
+        others.append(residuals(spikes, law_probabilities(law)))
+    for other in others:
+        z = (x * other).sum(axis=0) / math.sqrt(N_SOUNDS)
+        assert stats.chi2.sf((z**2).sum(), len(z)) > 1e-3
+
+
+def test_segments_of_many_rows():
+    """The seed's stimulus at a tenth of its time step: full-size segments, and bins counted in groups of like phase."""
+    law, n_steps = RateLaw(0.1, 4, "bin_start", TURN * 20 * 1e-4), 1000
+    delays = np.stack([np.linspace(0, math.pi / 2, 100), np.linspace(math.pi / 2, 0, 100)])
+    tables = plan(law, delays, n_steps).tables
+    assert isinstance(tables, SparseTables)
+    assert tables.steps == 16
+    spikes = draw(sound_keys(3, "test", np.arange(200)), OFFSETS, delays, n_steps, law)
+    p = probabilities(OFFSETS, delays, n_steps, law)
+    order = np.argsort(p, axis=None)
+    for part in np.array_split(order, 50):
+        n, expected = spikes.reshape(200, -1)[:, part].sum(), 200 * p.reshape(-1)[part].sum()
+        assert abs(n - expected) < 4.5 * math.sqrt(expected) + 1
+    for axis in ((0, 1, 2), (0, 1, 3), (0, 2, 3)):
+        z = (spikes.sum(axis=axis) - 200 * p.sum(axis=tuple(a - 1 for a in axis[1:]))) / np.sqrt(
+            200 * (p * (1 - p)).sum(axis=tuple(a - 1 for a in axis[1:]))
+        )
+        assert stats.chi2.sf((z**2).sum(), z.size) > 1e-3
+
+
+# ---- form ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("peak", [0.08, 0.8])
+def test_batches_and_threads_do_not_matter(peak):
+    law, keys = RateLaw(peak, 4, "bin_start", 0.1), sound_keys(0, "test", np.arange(9))
+    offsets = np.random.default_rng(0).uniform(0, TURN, (9, 2))
+    whole = draw(keys, offsets, DELAYS, 40, law)
+    for part in (slice(0, 1), slice(1, 6), slice(6, 9)):
+        np.testing.assert_array_equal(draw(keys[part], offsets[part], DELAYS, 40, law), whole[part])
     threads = torch.get_num_threads()
     try:
         for n in (1, 2, 3):
             torch.set_num_threads(n)
-            assert torch.equal(draw(slice(None)), whole)
+            np.testing.assert_array_equal(draw(keys, offsets, DELAYS, 40, law), whole)
     finally:
         torch.set_num_threads(threads)
 
 
-def test_no_rate_no_spikes_and_full_rate_all_spikes():
-    keys = sound_keys(0, "test", np.arange(2))
-    for peak, expected in ((0.0, 0), (1.0, 2 * 5 * 4)):
-        law = RateLaw(peak, 0, "bin_start", 0.1)
-        assert draw_spikes(keys, np.zeros(2), np.zeros(2), np.zeros(2), np.zeros(2), 5, law).n_spikes == expected
+@pytest.mark.parametrize("peak", [0.08, 0.8])
+def test_more_spikes_than_there_was_room_for(peak, monkeypatch):
+    law, keys = RateLaw(peak, 4, "bin_start", 0.1), sound_keys(0, "test", np.arange(5))
+    enough = draw(keys, OFFSETS, DELAYS, 200, law)
+    monkeypatch.setattr(thinning, "DEVIATIONS", -9)
+    np.testing.assert_array_equal(draw(keys, OFFSETS, DELAYS, 200, law), enough)
 
 
-def test_a_sound_with_far_more_spikes_than_expected_is_complete():
-    """Half a cycle at the peak holds many more spikes than the circle's average promises."""
-    law = RateLaw(1.0, 30, "bin_start", 1e-4)
-    delays = np.zeros(50)
-    keys = sound_keys(0, "test", np.arange(2))
-    events = draw_spikes(keys, np.full(2, math.pi / 2), np.full(2, math.pi / 2), delays, delays, 100, law)
-    assert events.n_spikes > 0.99 * 2 * 100 * 100
+@pytest.mark.parametrize("peak", [0.08, 0.8])
+def test_rows_are_in_order(peak):
+    law, keys = RateLaw(peak, 1, "bin_start", 0.1), sound_keys(0, "test", np.arange(3))
+    events = draw_spikes(keys, np.zeros(3), np.ones(3), *np.zeros((2, 130)), 50, law)
+    assert events.shape == (3, 50, 260)
+    assert events.start[0] == 0
+    assert events.start.dtype == np.int64
+    assert events.start[-1] == len(events.index)
+    for row in range(150):
+        assert (np.diff(events.index[events.start[row] : events.start[row + 1]].astype(int)) > 0).all()
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 255, 2**20, 2**31, 2**32 - 2, 2**32 - 1])
-def test_exponential_variates_are_logarithms(number):
-    assert exponential(np.uint64(number)) == pytest.approx(-math.log((number + 0.5) / 2**32), rel=1e-10, abs=1e-12)
+def test_nothing_to_draw():
+    law = RateLaw(0.5, 4, "bin_start", 0.1)
+    assert draw(np.zeros(0, np.uint64), np.zeros((0, 2)), DELAYS, 7, law).shape == (0, 2, 7, 5)
+    assert not draw(sound_keys(0, "test", np.arange(50)), OFFSETS, DELAYS, 70, RateLaw(0, 4, "bin_start", 0.1)).any()
 
 
-def test_fibre_numbers_are_uniform_and_differ_between_keys():
-    numbers = np.array(
-        [int(fibre_number(np.uint32(k), np.uint32(7 * k), np.uint32(i))) for k in range(60) for i in range(200)]
-    )
-    assert stats.kstest(numbers / 2**32, "uniform").pvalue > 1e-3
-    assert len(np.unique(numbers)) > len(numbers) - 10
+def test_certain_spikes():
+    assert draw(sound_keys(0, "test", np.arange(50)), OFFSETS, DELAYS, 7, RateLaw(1, 0, "bin_start", 0.1)).all()
+
+
+def test_phases_wrap_around():
+    angles = np.array([0.0, math.pi, -math.pi / 2, TURN, 1e6 * TURN + 1, -1e-30])
+    turns = in_turns(angles).astype(float) / WORD
+    np.testing.assert_allclose(np.exp(1j * TURN * turns), np.exp(1j * angles), atol=1e-8)
+    assert to_cells(in_turns(angles)).max() < CELLS

@@ -34,7 +34,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import gammaln, ndtr
 
 from spikeloc.angles import class_width
 from spikeloc.errors import UserError
@@ -108,7 +107,7 @@ def closed_form_information(stimulus: ToneStimulus, *, process: Process = "berno
     if not _regular(stimulus):
         return math.inf
     if process == "poisson":
-        per_bin = peak * k / 2 * math.exp(gammaln(k - 0.5) - gammaln(k)) / math.sqrt(math.pi)
+        per_bin = peak * k / 2 * math.exp(math.lgamma(k - 0.5) - math.lgamma(k)) / math.sqrt(math.pi)
     else:
         roots = np.exp(2j * math.pi * np.arange(round(k)) / k)
         per_bin = k**2 - k * float(np.sqrt(1 - roots * peak ** (1 / k)).sum().real)
@@ -126,7 +125,8 @@ def gaussian_accuracy(sd: float, width: float, n_classes: int) -> float:
     if sd == 0 or n_classes == 1:
         return 1.0
     z = width / sd
-    lost = 0.5 if z < 1e-8 else float(ndtr(-z)) + (1 - math.exp(-z * z / 2)) / (math.sqrt(2 * math.pi) * z)
+    tail = math.erfc(z / math.sqrt(2)) / 2
+    lost = 0.5 if z < 1e-8 else tail + (1 - math.exp(-z * z / 2)) / (math.sqrt(2 * math.pi) * z)
     return 1 - 2 * (1 - 1 / n_classes) * lost
 
 

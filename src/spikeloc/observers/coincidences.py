@@ -83,9 +83,9 @@ def peak(curve: np.ndarray, limit: float, *, between: bool = False) -> np.ndarra
     greatest = inside.max(axis=1, keepdims=True)
     equal = inside >= greatest - EQUAL * np.abs(greatest)
     best = equal.argmax(axis=1) - reach
-    for row in np.flatnonzero(equal.sum(axis=1) > 1):
-        ties = np.flatnonzero(equal[row])
-        best[row] = ties[len(ties) // 2] - reach
+    for undecided in np.flatnonzero(equal.sum(axis=1) > 1):
+        ties = np.flatnonzero(equal[undecided])
+        best[undecided] = ties[len(ties) // 2] - reach
     if not between:
         return best * SPACING
     row = np.arange(len(curve))

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from spikeloc.compiled import over_sounds
 from spikeloc.errors import UserError
 from spikeloc.observers.coincidences import Ears, hear
 from spikeloc.observers.observer import CHUNK, TRAINING_SOUNDS, AngleObserver
@@ -49,7 +50,7 @@ def fit_together(
 
 
 def least_error(candidates: Sequence[float], estimates: np.ndarray, angle: np.ndarray) -> float:
-    """The candidate whose estimates [sounds, candidates] have the least mean absolute error for true angles [sounds]."""
+    """The candidate with the least mean absolute error of estimates [sounds, candidates] of true angles [sounds]."""
     return candidates[int(np.abs(estimates - angle[:, None]).sum(axis=0).argmin())]
 
 
@@ -58,12 +59,16 @@ def _learn_together(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     if n_sounds < 1:
         raise UserError(f"the number of training sounds is {n_sounds}; it must be at least 1")
-    learned: list[list[np.ndarray]] = [[] for _ in kinds]
+    learned: dict[int, list[np.ndarray]] = {}  # by the first sound of each part
     angles = []
+
+    def learn(begin: int, end: int, first: int, ears: Ears) -> None:
+        part = ears.part(begin, end)
+        learned[first + begin] = [kind.learn(stimulus, part) for kind in kinds]
+
     for first in range(0, n_sounds, CHUNK):
         sounds = stimulus.draw(min(CHUNK, n_sounds - first), seed=seed, stream="training", first=first)
-        ears = hear(stimulus, sounds.events)
-        for kind, parts in zip(kinds, learned, strict=True):
-            parts.append(kind.learn(stimulus, ears))
+        over_sounds(learn, len(sounds), first, hear(stimulus, sounds.events))
         angles.append(sounds.angle.numpy())
-    return [np.concatenate(parts) for parts in learned], np.concatenate(angles)
+    parts = [learned[first] for first in sorted(learned)]
+    return [np.concatenate(own) for own in zip(*parts, strict=True)], np.concatenate(angles)

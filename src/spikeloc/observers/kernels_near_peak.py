@@ -26,13 +26,12 @@ def windows(
     n_steps, points, most = len(step), silence.shape[1] // 2, 0
     for sound in range(n_sounds):
         most = max(most, start[(sound + 1) * n_steps] - start[sound * n_steps])
-    places, total = np.empty(most, dtype=np.int64), np.empty(room)
+    places, total = np.empty((2, most), dtype=np.int64), np.empty(room)
     for sound in range(n_sounds):
-        rows = start[sound * n_steps : (sound + 1) * n_steps + 1]
+        counts = find_places(step, delay, index, start[sound * n_steps : (sound + 1) * n_steps + 1], place, places)
         for last in range(n_ears):
             ear = 2 - n_ears + last
-            count = spikes_of(ear, step, delay, index, rows, place, places)
-            mine = places[:count]
+            mine = places[ear, : counts[ear]]
             begin, end = left_by(upper[sound, last], reach, mine, log_odds, silence[ear], impossible)
             if 0 < end - begin <= room:
                 window = total[: end - begin]
@@ -42,22 +41,20 @@ def windows(
 
 
 @kernel
-def spikes_of(
-    ear: int, step: np.ndarray, delay: np.ndarray, index: np.ndarray, start: np.ndarray, place: np.ndarray,
-    places: np.ndarray,
-) -> int:  # fmt: skip
-    """The places of an ear's spikes; returns their number."""
-    half, count = len(delay) // 2, 0
+def find_places(
+    step: np.ndarray, delay: np.ndarray, index: np.ndarray, start: np.ndarray, place: np.ndarray, places: np.ndarray
+) -> tuple[int, int]:
+    """The places of each ear's spikes, [2, spikes]; returns their numbers."""
+    half, left, right = len(delay) // 2, 0, 0
     for time in range(len(step)):
-        begin, end = start[time], start[time + 1]
-        middle = begin  # where the right ear's spikes begin: those of a time step are in the order of the fibres
-        while middle < end and index[middle] < half:
-            middle += 1
-        for event in range(begin if ear == 0 else middle, middle if ear == 0 else end):
-            psi = step[time] + delay[index[event]]
-            places[count] = place[psi - len(place) if psi >= len(place) else psi]
-            count += 1
-    return count
+        event, end = start[time], start[time + 1]
+        while event < end and index[event] < half:  # those of a time step are in the order of the fibres
+            places[0, left] = place[step[time] + delay[index[event]]]
+            left, event = left + 1, event + 1
+        while event < end:
+            places[1, right] = place[step[time] + delay[index[event]]]
+            right, event = right + 1, event + 1
+    return left, right
 
 
 @kernel

@@ -99,7 +99,7 @@ def bin_tables(stimulus: ToneStimulus, points: int) -> BinTables:
 
 
 def ear_information(stimulus: ToneStimulus) -> float:
-    """Fisher information of one ear's spikes about its phase, averaged over phases, 1 / rad^2; as far as it is finite."""
+    """Fisher information of one ear's spikes about its phase, averaged over phases, 1 / rad^2; finite by its grid."""
     p = stimulus.rate_law.probability(2 * math.pi * np.arange(MIN_POINTS) / MIN_POINTS)
     # Fisher information of a Bernoulli bin: p'^2 / (p (1 - p)) = 4 (d arcsin sqrt(p) / d theta)^2
     slope = np.diff(np.arcsin(np.sqrt(p)), append=np.arcsin(np.sqrt(p[:1]))) * MIN_POINTS / (2 * math.pi)

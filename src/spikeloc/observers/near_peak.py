@@ -46,7 +46,7 @@ class NearPeak:
     """Tables for a stimulus's sounds; ``points`` phases around the circle.
 
     grid         of the spikes' phases psi; each ``grid.points / points``-th of its points is a phase phi
-    place        where the log-odds of a spike at psi begin, those for phi = 0 first     [grid.points] int64
+    place        where the log-odds of a spike at psi begin, phi = 0 first; twice around [2 x grid.points] int64
     log_odds     logit p at theta of equal remainder, three times around                 [3 x grid.points]
     silence      log-likelihood of no spike at all, twice around                         [2, 2 x points]
     impossible   below this log-likelihood some bin is contradicted
@@ -85,7 +85,7 @@ class NearPeak:
             stimulus,
             grid,
             points,
-            psi % stride * (3 * points) + psi // stride,
+            np.tile(psi % stride * (3 * points) + psi // stride, 2),
             np.tile(log_odds.reshape(points, stride).T, 3).ravel(),
             np.tile((likelihood.silence - contradiction * likelihood.contradictions)[:, ::stride], 2),
             -contradiction / 2,
@@ -132,7 +132,7 @@ class NearPeak:
         return self.stimulus.phase == "fixed"
 
     def _densities(self, events: SpikeEvents, upper: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Densities of the angles first x spacing and on [batch, ...], the first of each sound, and their number."""
+        """Densities of the angles first x spacing and on, [batch, ...]; the first of each sound, and their number."""
         circle = self.points // 2
         likelihood = np.zeros((*upper.shape[:2], ROOM))
         first, size = np.zeros((2, *upper.shape[:2]), dtype=np.int64)

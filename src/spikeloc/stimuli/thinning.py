@@ -1,30 +1,46 @@
 """Drawing the spikes of tones: every bin of every fibre spikes independently with its own probability.
 
-A sound is drawn from its key alone (see :mod:`spikeloc.randomness`), by one of two methods that the stimulus decides:
+A sound is drawn from its key alone (see :mod:`spikeloc.randomness`), so it depends neither on its batch nor on the
+number of threads. There are two methods, and the stimulus decides between them:
 
-- **dense** (the peak probability is at least a quarter): every bin gets a 32-bit random number and is compared;
-- **sparse** (below): bins are grouped into small segments of similar phase. With q the largest probability in a
-  segment, the next candidate lies a geometric number of bins ahead, floor(E / -ln(1 - q)) for an exponential E, and
-  becomes a spike with probability p/q (thinning; Lewis & Shedler 1979). The cost follows the spikes, not the bins.
+dense     looks at every bin, with a byte of randomness (:mod:`spikeloc.stimuli.thinning_dense`)
+sparse    looks at candidates, a little more than there are spikes (:mod:`spikeloc.stimuli.thinning_sparse`)
 
-Both give each bin its exact probability, to 2^-31.
+In both, a bin spikes if a uniform number is less than a known function of its probability p. The number's first bits
+are compared with tables of bounds of p (:mod:`spikeloc.stimuli.thinning_cells`); its other bits, and p itself, are
+worked out only where that cannot decide. So the cost does not depend on the law, and yet every probability is exact to
+2^-31 and better. Spikes are first marked as bits, then listed (:mod:`spikeloc.stimuli.thinning_marks`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from spikeloc.compiled import kernel, over_sounds
+from spikeloc.compiled import over_sounds
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli.rate_law import RateLaw
-from spikeloc.stimuli.thinning_dense import draw_dense
-from spikeloc.stimuli.thinning_sparse import draw_sparse, segment_shape
+from spikeloc.stimuli.thinning_cells import cell_bounds, expected_spikes, in_turns, to_cells
+from spikeloc.stimuli.thinning_dense import DenseTables, dense_tables, draw_dense
+from spikeloc.stimuli.thinning_marks import FULL, MORE, move
+from spikeloc.stimuli.thinning_sparse import draw_sparse
+from spikeloc.stimuli.thinning_sparse_tables import SparseTables, sparse_tables
 
 __all__ = ["draw_spikes"]
 
-DENSE_FROM = 0.25  # peak probability from which looking at every bin costs less than skipping
+DENSE_FROM = 0.09  # mean hazard from which a look at every bin costs less than candidates
+MOST_SPARSE = 0.5  # largest probability that is drawn from candidates
+DEVIATIONS = 8  # a sound has room for so many standard deviations more spikes than expected
+
+
+class _Plan(NamedTuple):
+    """What all batches of a stimulus share: tables, the phase of a step, and each ear's expected spikes by phase."""
+
+    tables: DenseTables | SparseTables
+    step: np.uint64
+    expected: np.ndarray
 
 
 def draw_spikes(
@@ -42,53 +58,42 @@ def draw_spikes(
     left_offset     phase of each sound at the left ear    [B] rad      (right_offset likewise)
     left_delays     phase delay of each left fibre         [F] rad      (right_delays likewise)
     """
-    n_sounds, n_fibres = len(keys), len(left_delays) + len(right_delays)
-    fibres = np.concatenate([left_offset[:, None] + left_delays, right_offset[:, None] + right_delays], axis=1)
-    time = law.step_angle * np.arange(n_steps) + law.phase_shift
-    tables = (np.sin(time), np.cos(time), np.sin(fibres), np.cos(fibres))
-    kernel, extra = _method(law, left_delays, right_delays)
-    counts = np.zeros((n_sounds, n_steps), dtype=np.int64)
-    room = _expected_spikes(law, n_steps * n_fibres)
+    plan = _plan(law, left_delays.tobytes(), right_delays.tobytes(), n_steps)
+    draw = draw_dense if isinstance(plan.tables, DenseTables) else draw_sparse
+    n_sounds, n_fibres = len(keys), len(left_delays)
+    offsets = np.stack([left_offset, right_offset], axis=1)
+    turns = in_turns(offsets)
+    expected = np.take_along_axis(plan.expected, to_cells(turns), axis=0).sum(axis=1)
+    room = np.minimum(expected + DEVIATIONS * np.sqrt(expected) + 32, 2 * n_fibres * n_steps)
+    sizes = np.full(n_sounds + 1, FULL)
+    start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)
     while True:
-        # A sound's spikes are written into a row of their own first; one more place than spikes is touched.
-        staged = np.empty((n_sounds, room + n_fibres + 1), dtype=np.uint16)
-        over_sounds(
-            kernel, n_sounds, keys, *tables, *extra, law.peak, float(law.power), law.coefficients, staged, counts
-        )
-        if n_sounds == 0 or int(counts.max()) <= room:
+        # Each sound is drawn into a room of its own, because how many spikes there are is not known before.
+        rooms = _running_sum(room.astype(np.uint64) + np.uint64(MORE))
+        staged = np.empty(int(rooms[-1]), dtype=np.uint16)
+        over_sounds(draw, n_sounds, keys, offsets, turns, n_steps, plan.step, plan.tables, rooms, staged, sizes, start)
+        if not (sizes[:n_sounds] >= FULL).any():
             break
-        room = n_steps * n_fibres
-    return _collect(staged, counts, n_fibres)
+        room *= 2
+    ends = _running_sum(sizes[:n_sounds])
+    index = np.empty(int(ends[-1]), dtype=np.uint16)
+    over_sounds(move, n_sounds, n_steps, rooms, ends, staged, index, start)
+    return SpikeEvents(index, start.view(np.int64), n_sounds, n_steps, 2 * n_fibres)
 
 
-def _method(
-    law: RateLaw, left_delays: np.ndarray, right_delays: np.ndarray
-) -> tuple[Callable[..., None], tuple[int, ...]]:
-    if law.peak_probability >= DENSE_FROM:
-        return draw_dense, ()
-    steps, fibres = segment_shape(law.step_angle, left_delays)
-    reversed_delays = len(right_delays) > 1 and right_delays[0] > right_delays[-1]
-    return draw_sparse, (len(left_delays), steps, fibres, int(reversed_delays))
+@lru_cache(maxsize=4)
+def _plan(law: RateLaw, left_delays: bytes, right_delays: bytes, n_steps: int) -> _Plan:
+    delays = np.stack([np.frombuffer(left_delays), np.frombuffer(right_delays)])
+    step = np.uint64(in_turns(np.array(law.step_angle)))
+    bounds = cell_bounds(law)
+    expected = np.stack([expected_spikes(bounds[1], ear, n_steps, step) for ear in in_turns(delays)], axis=1)
+    dense = bounds[1].max() > MOST_SPARSE or float(-np.log1p(-bounds[1]).mean()) > DENSE_FROM
+    tables = dense_tables(law, bounds, delays) if dense else sparse_tables(law, bounds, delays, n_steps)
+    return _Plan(tables, step, expected)
 
 
-def _expected_spikes(law: RateLaw, n_bins: int) -> int:
-    """Room for the spikes of a sound: half more than its mean and some. Sounds that need more are drawn again."""
-    circle = np.linspace(0, 2 * np.pi, 256, endpoint=False)
-    return min(n_bins, int(1.5 * n_bins * law.probability(circle).mean()) + 256)
-
-
-def _collect(staged: np.ndarray, counts: np.ndarray, n_fibres: int) -> SpikeEvents:
-    """Put the sounds' spikes one after another; ``counts`` [B, T] are spikes up to and including each step."""
-    n_sounds, n_steps = counts.shape
-    start = np.zeros(n_sounds * n_steps + 1, dtype=np.int64)
-    offsets = np.cumsum(counts[:, -1]) - counts[:, -1]
-    start[1:] = (counts + offsets[:, None]).reshape(-1)
-    index = np.empty(int(start[-1]), dtype=np.uint16)
-    over_sounds(_copy, n_sounds, staged, offsets, np.ascontiguousarray(counts[:, -1]), index)
-    return SpikeEvents(index, start, n_sounds, n_steps, n_fibres)
-
-
-@kernel
-def _copy(first: int, last: int, staged: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, index: np.ndarray) -> None:
-    for sound in range(first, last):
-        index[offsets[sound] : offsets[sound] + sizes[sound]] = staged[sound, : sizes[sound]]
+def _running_sum(sizes: np.ndarray) -> np.ndarray:
+    """Where parts of these sizes begin, and where the last one ends: [n] -> [n + 1] uint64."""
+    ends = np.zeros(len(sizes) + 1, dtype=np.uint64)
+    np.cumsum(sizes, out=ends[1:])
+    return ends

@@ -1,24 +1,91 @@
-"""Dense drawing: a random number for every bin, row by row, in loops that the compiler turns into vector code.
+"""Dense drawing: a byte of randomness for every bin, and more where that cannot decide.
 
-Row t of a sound has the key  word(sound key, t) = (k0, k1), 32 bits each, and fibre i in it the 32-bit number
-``fibre_number(k0, k1, i)``. A fibre spikes if (number + 1/2) / 2^32 < p. The comparison is made in float32 first; bins
-where that could be wrong, a few in a million, are decided again in float64.
+An ear's fibres are padded to w, a multiple of sixteen. In step t of ear e (0 left, 1 right; T steps), the bin of
+fibre f has the number b = w (e T + t) + f, and spikes if
+
+    (byte + r) / 256 < p,    byte = byte b % 8 of word(key, b // 8), lowest first,    r = word(key, 2^63 + b) / 2^64.
+
+For each of up to 1024 phases of the tone and each fibre, a table holds the bytes that decide without r.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from spikeloc.compiled import kernel
+from spikeloc.compiled import inlined, kernel, trailing_zeros
+from spikeloc.compiled.bits import bytes_above, bytes_below
 from spikeloc.randomness import word
-from spikeloc.stimuli.rate_law import probability_at
+from spikeloc.stimuli.rate_law import RateLaw
+from spikeloc.stimuli.thinning_cells import CELL_BITS, CELLS, bin_probability, in_turns, over_arc, to_cells
+from spikeloc.stimuli.thinning_marks import FULL, MORE, ROWS, byte_neurons, list_rows
 
-__all__ = ["draw_dense", "fibre_number"]
+__all__ = ["DenseTables", "dense_tables", "draw_dense"]
 
-# Float32 rounding of p and of the random number together stay well below this.
-UNSURE = np.float32(2e-6)
-UNSURE_BITS = np.uint32(UNSURE.view(np.uint32))
-MAGNITUDE = np.uint32(0x7FFFFFFF)
+U = np.uint64
+ZERO, ONE, TWO, EIGHT, SIXTEEN, BYTE, BITS16 = U(0), U(1), U(2), U(8), U(16), U(0xFF), U(0xFFFF)
+REST = U(2**63)
+CELL_SHIFT = U(64 - CELL_BITS)
+WIDE = 16
+MOST_ROW_ENTRIES = 2**17  # of a table; fewer phases where there are many fibres
+
+
+class DenseTables(NamedTuple):
+    """What bins are decided by. Fibres are padded to w; the left ear's come first."""
+
+    n_fibres: int
+    """Of an ear."""
+    row_bits: int
+    """A turn has 2^row_bits phases."""
+    row_low: np.ndarray
+    """Bytes below this spike: uint8 [ear, phase, w], flat."""
+    row_high: np.ndarray
+    """Bytes above this do not: uint8 [ear, phase, w], flat."""
+    low: np.ndarray
+    """The same for 16-bit numbers in each cell: uint16 [CELLS]."""
+    high: np.ndarray
+    """uint16 [CELLS]."""
+    delay_turns: np.ndarray
+    """Delays in 2^-64 turns: uint64 [ear, w], flat."""
+    delays: np.ndarray
+    """Delays in radians [ear, w], flat."""
+    law: np.ndarray
+    """step_angle, phase_shift, peak, power."""
+    coefficients: np.ndarray
+    """Of the law, see :class:`RateLaw`."""
+    neurons: np.ndarray
+    """See :func:`byte_neurons`."""
+
+
+def dense_tables(law: RateLaw, bounds: tuple[np.ndarray, np.ndarray], delays: np.ndarray) -> DenseTables:
+    """Tables for a law with these bounds in each cell, and delays [2, F] in radians."""
+    n_fibres = delays.shape[1]
+    width = -(-n_fibres // WIDE) * WIDE
+    row_bits = max(7, min(10, (MOST_ROW_ENTRIES // width).bit_length() - 1))
+    per_row = CELLS >> row_bits
+    turns = in_turns(delays)
+    cells = (per_row * np.arange(1 << row_bits)[:, None] + to_cells(turns)[:, None, :]) % CELLS
+    padding = ((0, 0), (0, width - n_fibres))
+    # A phase and a delay are each rounded down to a cell, so that one cell more may be reached.
+    row_low, row_high = (
+        np.pad(np.minimum(256 * over_arc(bound, per_row + 1, further), 255).astype(np.uint8)[cells], ((0, 0), *padding))
+        for bound, further in zip(bounds, (np.minimum, np.maximum), strict=True)
+    )
+    low, high = (np.minimum(65536 * bound, 65535).astype(np.uint16) for bound in bounds)
+    return DenseTables(
+        n_fibres,
+        row_bits,
+        row_low.reshape(-1),
+        row_high.reshape(-1),
+        low,
+        high,
+        np.pad(turns, padding).reshape(-1),
+        np.pad(delays, padding).reshape(-1),
+        np.array([law.step_angle, law.phase_shift, law.peak, law.power]),
+        law.coefficients,
+        byte_neurons(n_fibres),
+    )
 
 
 @kernel
@@ -26,142 +93,102 @@ def draw_dense(
     first: int,
     last: int,
     keys: np.ndarray,
-    sin_time: np.ndarray,
-    cos_time: np.ndarray,
-    sin_fibre: np.ndarray,
-    cos_fibre: np.ndarray,
-    peak: float,
-    power: float,
-    coefficients: np.ndarray,
-    index: np.ndarray,
-    counts: np.ndarray,
+    offsets: np.ndarray,
+    turns: np.ndarray,
+    n_steps: int,
+    step: np.uint64,
+    tables: DenseTables,
+    rooms: np.ndarray,
+    staged: np.ndarray,
+    sizes: np.ndarray,
+    start: np.ndarray,
 ) -> None:
-    """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and with each step."""
-    n_steps, n_fibres = len(sin_time), sin_fibre.shape[1]
-    p = np.empty(n_fibres, np.float32)
-    gap = np.empty(n_fibres, np.float32)
-    bits = gap.view(np.uint32)
-    spiked = np.empty(n_fibres, np.uint8)
-    fast = len(coefficients) == 0 and int(power) == power and power <= 64
-    for sound in range(first, last):
-        sines = sin_fibre[sound].astype(np.float32)
-        cosines = cos_fibre[sound].astype(np.float32)
-        n = 0
-        for t in range(n_steps):
-            key = word(keys[sound], np.uint64(t))
-            if fast:
-                _row_probability(np.float32(sin_time[t]), np.float32(cos_time[t]), sines, cosines, peak, power, p)
-            else:
-                for i in range(n_fibres):
-                    sine = sin_time[t] * cos_fibre[sound, i] + cos_time[t] * sin_fibre[sound, i]
-                    p[i] = probability_at(sine, peak, power, coefficients)
-            _compare(np.uint32(key >> np.uint64(32)), np.uint32(key), p, gap)
-            if _smallest(bits) < UNSURE_BITS:
-                _decide_again(
-                    key, sin_time[t], cos_time[t], sin_fibre[sound], cos_fibre[sound], peak, power, coefficients, gap
-                )
-            _signs(bits, spiked)
-            n = _append(spiked, index[sound], n)
-            counts[sound, t] = n
+    """Draw sounds [first, last); see :func:`spikeloc.stimuli.thinning.draw_spikes` for the arguments."""
+    row_bytes = U(len(tables.neurons))
+    most = min(U(ROWS), U(65536) // row_bytes)
+    marks = np.zeros((most * row_bytes) >> U(3), dtype=np.uint64)
+    marks16 = marks.view(np.uint16)
+    places = np.empty(most * row_bytes + U(MORE), dtype=np.uint16)
+    unsettled = np.empty(most * U(len(tables.delays)) // SIXTEEN, dtype=np.uint64)
+    for sound in range(U(first), U(last)):
+        n, begin, room, end = ZERO, ZERO, rooms[sound], rooms[sound + ONE]
+        while begin < U(n_steps) and n < FULL:
+            rows = min(most, U(n_steps) - begin)
+            n_unsettled = ZERO
+            for t in range(begin, begin + rows):
+                for ear in range(TWO):
+                    turn, column = turns[sound, ear] + t * step, (TWO * (t - begin) + ear) * (row_bytes >> TWO)
+                    n_unsettled = _draw_row(
+                        keys[sound], ear, t, U(n_steps), turn, tables, unsettled, n_unsettled, marks16, column
+                    )
+            for i in range(n_unsettled):
+                _settle(unsettled[i], keys[sound], sound, begin, U(n_steps), offsets, turns, step, tables, marks16)
+            counts = ONE + sound * U(n_steps) + begin
+            n = list_rows(marks, ZERO, rows, tables.neurons, places, staged, room, n, end, start, counts)
+            begin += rows
+        sizes[sound] = n
 
 
-@kernel
-def fibre_number(k0: np.uint32, k1: np.uint32, fibre: np.uint32) -> np.uint32:
-    """A 32-bit hash of a fibre's index under a 64-bit key: multiply and xor-shift rounds, one to one for each key.
-
-    Constants: C. Wellons's "triple32" (2018), found by search for the least bias; here the key enters in two places.
-    """
-    x = np.uint32(fibre ^ k0)
-    x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(17))) * np.uint32(0xED5AD4BB))
-    x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(11))) + k1)
-    x = np.uint32(x * np.uint32(0xAC4C1B51))
-    x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(15))) * np.uint32(0x31848BAB))
-    return np.uint32(x ^ np.uint32(x >> np.uint32(14)))
-
-
-@kernel
-def _row_probability(
-    sin_t: np.float32,
-    cos_t: np.float32,
-    sines: np.ndarray,
-    cosines: np.ndarray,
-    peak: float,
-    power: float,
-    p: np.ndarray,
-) -> None:
-    """p = peak ((1 + sin(a + b)) / 2)^power by angle addition and repeated multiplication, in float32."""
-    half, one = np.float32(0.5), np.float32(1)
-    if power == 4:  # the seed's law, in one pass
-        for i in range(len(p)):
-            y = half * (one + (sin_t * cosines[i] + cos_t * sines[i]))
-            y = y * y
-            p[i] = np.float32(peak) * (y * y)
-        return
-    y = np.empty_like(p)
-    for i in range(len(p)):
-        y[i] = half * (one + (sin_t * cosines[i] + cos_t * sines[i]))
-        p[i] = np.float32(peak)
-    exponent = int(power)
-    while exponent > 0:
-        if exponent & 1:
-            for i in range(len(p)):
-                p[i] *= y[i]
-        for i in range(len(p)):
-            y[i] *= y[i]
-        exponent >>= 1
-
-
-@kernel
-def _compare(k0: np.uint32, k1: np.uint32, p: np.ndarray, gap: np.ndarray) -> None:
-    """gap = (number + 1/2) / 2^32 - p; signed conversion, because that is the one vector units have."""
-    scale, half = np.float32(2.0**-32), np.float32(0.5)
-    for i in range(len(p)):
-        number = fibre_number(k0, k1, np.uint32(i)) ^ np.uint32(0x80000000)
-        gap[i] = (np.float32(np.int32(number)) * scale + half) - p[i]
-
-
-@kernel
-def _smallest(bits: np.ndarray) -> np.uint32:
-    """Smallest magnitude of float32 numbers, by their bits."""
-    least = MAGNITUDE
-    for i in range(len(bits)):
-        least = min(least, np.uint32(bits[i] & MAGNITUDE))
-    return least
-
-
-@kernel
-def _decide_again(
+@inlined
+def _draw_row(
     key: np.uint64,
-    sin_t: float,
-    cos_t: float,
-    sines: np.ndarray,
-    cosines: np.ndarray,
-    peak: float,
-    power: float,
-    coefficients: np.ndarray,
-    gap: np.ndarray,
+    ear: int,
+    t: int,
+    n_steps: np.uint64,
+    turn: np.uint64,
+    tables: DenseTables,
+    unsettled: np.ndarray,
+    n_unsettled: np.uint64,
+    marks: np.ndarray,
+    column: np.uint64,
+) -> np.uint64:
+    """Mark an ear's spikes of one step, at phase ``turn``, from ``column`` on; list what a byte does not decide."""
+    width = U(len(tables.delays)) >> ONE
+    n_groups = width // SIXTEEN
+    counter = TWO * n_groups * (ear * n_steps + t)
+    place = ((ear << U(tables.row_bits)) + (turn >> U(64 - tables.row_bits))) * width
+    for group in range(n_groups):
+        low, high = word(key, counter + TWO * group), word(key, counter + TWO * group + ONE)
+        spikes = bytes_below(low, high, tables.row_low, place + SIXTEEN * group)
+        unsure = BITS16 & ~(spikes | bytes_above(low, high, tables.row_high, place + SIXTEEN * group))
+        marks[column + group] = np.uint16(spikes)
+        if unsure != ZERO:
+            unsettled[n_unsettled] = t << U(32) | ear << U(31) | group << SIXTEEN | unsure
+            n_unsettled += ONE
+    return n_unsettled
+
+
+@inlined
+def _settle(
+    entry: np.uint64,
+    key: np.uint64,
+    sound: int,
+    begin: np.uint64,
+    n_steps: np.uint64,
+    offsets: np.ndarray,
+    turns: np.ndarray,
+    step: np.uint64,
+    tables: DenseTables,
+    marks: np.ndarray,
 ) -> None:
-    """Put the exact sign where float32 is not sure of it."""
-    for i in range(len(gap)):
-        if abs(gap[i]) < UNSURE:
-            p = probability_at(sin_t * cosines[i] + cos_t * sines[i], peak, power, coefficients)
-            number = fibre_number(np.uint32(key >> np.uint64(32)), np.uint32(key), np.uint32(i))
-            gap[i] = -1.0 if (number + 0.5) * 2.0**-32 < p else 1.0
-
-
-@kernel
-def _signs(bits: np.ndarray, spiked: np.ndarray) -> None:
-    for i in range(len(bits)):
-        spiked[i] = np.uint8(bits[i] >> np.uint32(31))
-
-
-@kernel
-def _append(spiked: np.ndarray, index: np.ndarray, n: int) -> int:
-    """Append the positions of ones to index[n:], without a branch for each; nothing if there is no room."""
-    if n + len(spiked) >= len(index):
-        return n + int(spiked.sum())
-    place = np.uint64(n)
-    for i in range(np.uint64(len(spiked))):
-        index[place] = np.uint16(i)
-        place += np.uint64(spiked[i])
-    return int(place)
+    """Decide the bins of one entry of the list; ``begin`` is the step of the first row of marks."""
+    t, ear, group = entry >> U(32), (entry >> U(31)) & ONE, (entry >> SIXTEEN) & U(0x7FFF)
+    width = U(len(tables.delays)) >> ONE
+    row, turn = ear * n_steps + t, turns[sound, ear] + t * step
+    column = (TWO * (t - begin) + ear) * (U(len(tables.neurons)) >> TWO)
+    unsure = entry & BITS16
+    while unsure != ZERO:
+        bit = trailing_zeros(unsure)
+        unsure &= unsure - ONE
+        fibre = SIXTEEN * group + bit
+        byte = (word(key, (row * width + fibre) >> U(3)) >> (EIGHT * (fibre & U(7)))) & BYTE
+        rest = word(key, REST + row * width + fibre)
+        cell = (turn + tables.delay_turns[ear * width + fibre]) >> CELL_SHIFT
+        number = byte << EIGHT | rest >> U(56)
+        spike = number < U(tables.low[cell])
+        if not spike and number <= U(tables.high[cell]):
+            delay = tables.delays[ear * width + fibre]
+            p = bin_probability(t, offsets[sound, ear], delay, tables.law, tables.coefficients)
+            spike = (float(byte) + float(rest >> U(11)) * 2.0**-53) * 2.0**-8 < p
+        if fibre < U(tables.n_fibres):
+            marks[column + group] |= np.uint16(U(spike) << bit)

@@ -1,11 +1,23 @@
-"""Sparse drawing: geometric skips from candidate to candidate within segments of similar probability.
+"""Sparse drawing: a Poisson number of candidates for each segment, thinned to the spikes' own rates.
 
-An ear's time x fibre plane is cut into blocks of ``steps`` time steps (a power of two) by ``fibres`` fibres, small in
-phase; their bins are numbered fibre by fibre. With q the largest spike probability in a segment, each of its bins
-costs the hazard h = -ln(1 - q), and an exponential variate is used up bin by bin, through as many segments as it
-lasts: the bin in which it ends is a candidate, and spikes with probability p/q. The j-th candidate of a sound uses
-word(sound key, j): the upper half makes the next exponential, the lower half accepts. (An exponential has no memory,
-so nothing is drawn anew where a segment ends.)
+A Poisson number of points with mean h = -ln(1 - p), the bin's hazard, is at least one with probability p. So the spikes
+are the bins that hold a point of a Poisson process with h points in each bin on average, and that process is thinned
+from one with a constant lambda >= h in every bin of a segment (Lewis & Shedler 1979). Such points are independent of
+each other and may come in any order.
+
+A segment is small in phase. A fibre's delay is d_min + s d + r, with d the phase of a step, s whole, 0 <= r < d and
+d_min the least of its ear, so its bin in step t has nearly the phase of the ear's *row* t + s. A segment is R rows (a
+power of two) of all fibres of an ear. Its lambda is one of 128 levels, and depends on the phase at which it begins.
+
+There are 2^b slots, z for each fibre, the rest void. Segment s of ear e (of S segments) has c = 2^16 (e S + s) and
+
+    n            candidates, a Poisson number with mean lambda R 2^b / z, by inversion of word(key, c)
+    x            number of candidate j < n: half j % 2, lower first, of word(key, c + 1 + j // 2); its bits are
+    slot         the lowest b,
+    row          the next log2(R),
+    u            and the other a = 32 - b - log2(R).
+
+Candidate j is a point of its fibre in its row if lambda (u + r) / 2^a < h, with r = word(key, 2^63 + c + j) / 2^64.
 """
 
 from __future__ import annotations
@@ -14,26 +26,18 @@ import math
 
 import numpy as np
 
-from spikeloc.compiled import inlined, kernel, leading_zeros, trailing_zeros
+from spikeloc.compiled import inlined, kernel
 from spikeloc.randomness import word
-from spikeloc.stimuli.rate_law import probability_at
+from spikeloc.stimuli.thinning_cells import CELL_BITS, bin_probability
+from spikeloc.stimuli.thinning_marks import FULL, MORE, list_rows
+from spikeloc.stimuli.thinning_sparse_tables import GUIDE_BITS, PHASE_BITS, SparseTables
 
-__all__ = ["draw_sparse", "exponential", "segment_shape"]
+__all__ = ["draw_sparse"]
 
-STEPS_ARC = 0.3  # phase that a segment spans in time, radians
-FIBRES_ARC = 0.2  # and over its fibres
-MOST_STEPS = 1024
-NEGLIGIBLE = 2.0**-45  # a segment this unlikely to hold a spike is left out
-GUARD = 1 + 1e-9  # the bound on a segment's probabilities must survive rounding
-
-
-def segment_shape(step_angle: float, delays: np.ndarray) -> tuple[int, int]:
-    """Time steps (a power of two) and fibres of a segment."""
-    steps = 1
-    while steps < MOST_STEPS and 2 * steps * step_angle <= STEPS_ARC:
-        steps *= 2
-    spacing = abs(float(delays[1] - delays[0])) if len(delays) > 1 else math.inf
-    return steps, max(1, int(FIBRES_ARC / spacing)) if spacing > 0 else len(delays)
+U = np.uint64
+ZERO, ONE, TWO, SIXTEEN, LOW32 = U(0), U(1), U(2), U(16), U(0xFFFFFFFF)
+REST = U(2**63)
+CELL_SHIFT = U(64 - CELL_BITS)
 
 
 @kernel
@@ -41,146 +45,137 @@ def draw_sparse(
     first: int,
     last: int,
     keys: np.ndarray,
-    sin_time: np.ndarray,
-    cos_time: np.ndarray,
-    sin_fibre: np.ndarray,
-    cos_fibre: np.ndarray,
-    n_left: int,
-    steps: int,
-    fibres: int,
-    reversed_right: int,
-    peak: float,
-    power: float,
-    coefficients: np.ndarray,
-    index: np.ndarray,
-    counts: np.ndarray,
+    offsets: np.ndarray,
+    turns: np.ndarray,
+    n_steps: int,
+    step: np.uint64,
+    tables: SparseTables,
+    rooms: np.ndarray,
+    staged: np.ndarray,
+    sizes: np.ndarray,
+    start: np.ndarray,
 ) -> None:
-    """Draw sounds [first, last) into rows of ``index``; ``counts`` [B, T] gets the spikes up to and with each step."""
-    n_steps, n_fibres = len(sin_time), sin_fibre.shape[1]
-    found = np.empty((index.shape[1], 2), np.int32)  # step and fibre of each spike, segment by segment
-    for sound in range(first, last):
-        counts[sound] = 0
-        key, sines, cosines = keys[sound], sin_fibre[sound], cos_fibre[sound]
-        j = np.uint64(0)
-        left = exponential(word(key, j) >> np.uint64(32))
-        n = 0
-        for ear in range(2):
-            begin, end = (0, n_left) if ear == 0 else (n_left, n_fibres)
-            falling = ear == 1 and reversed_right == 1
-            for t in range(0, n_steps, steps):
-                for fibre in range(begin, end, fibres):
-                    n, j, left = _draw_segment(
-                        n, j, left, key, t, steps, fibre, min(fibre + fibres, end), falling,
-                        sin_time, cos_time, sines, cosines, peak, power, coefficients, found, counts[sound],
-                    )  # fmt: skip
-        _sort_by_step(found, n, index[sound], counts[sound])
+    """Draw sounds [first, last); see :func:`spikeloc.stimuli.thinning.draw_spikes` for the arguments."""
+    steps, margin, row_bytes = U(tables.steps), U(tables.margin), U(len(tables.neurons))
+    n_segments = (U(n_steps) + margin + steps - ONE) >> U(tables.step_bits)
+    # Row r of the marks is step r - margin.
+    marks = np.empty(((n_segments * steps + margin) * row_bytes) >> U(3), dtype=np.uint64)
+    places = np.empty(steps * row_bytes + U(MORE), dtype=np.uint16)
+    row_turns = np.empty(steps, dtype=np.uint64)
+    unsettled = np.empty(TWO * U(tables.n_thresholds), dtype=np.uint64)
+    for sound in range(U(first), U(last)):
+        n, room, end, counts = ZERO, rooms[sound], rooms[sound + ONE], ONE + sound * U(n_steps)
+        marks[: (margin * row_bytes) >> U(3)] = ZERO
+        for segment in range(n_segments):
+            begin = segment * steps
+            marks[((begin + margin) * row_bytes) >> U(3) : ((begin + margin + steps) * row_bytes) >> U(3)] = ZERO
+            n_unsettled = ZERO
+            for ear in range(TWO):
+                turn = turns[sound, ear] + tables.first_turns[ear] + begin * step
+                counter = (ear * n_segments + segment) << SIXTEEN
+                n_unsettled = _draw_segment(
+                    keys[sound], counter, ear, begin, turn, step, tables, row_turns, unsettled, n_unsettled, marks
+                )
+            for i in range(n_unsettled):
+                _settle(
+                    unsettled[i], keys[sound], sound, begin, n_steps, n_segments, offsets, turns, step, tables, marks
+                )
+            low, high = max(begin, margin), min(begin + steps, margin + U(n_steps))
+            if low < high and n < FULL:
+                n = list_rows(
+                    marks, low, high - low, tables.neurons, places, staged, room, n, end, start, counts + low - margin
+                )
+        sizes[sound] = n
 
 
 @inlined
 def _draw_segment(
-    n: int,
-    j: np.uint64,
-    left: float,
     key: np.uint64,
-    begin: int,
-    steps: int,
-    fibre: int,
-    end_fibre: int,
-    falling: bool,
-    sin_time: np.ndarray,
-    cos_time: np.ndarray,
-    sines: np.ndarray,
-    cosines: np.ndarray,
-    peak: float,
-    power: float,
-    coefficients: np.ndarray,
-    found: np.ndarray,
-    count: np.ndarray,
-) -> tuple[int, np.uint64, float]:
-    """Spikes of one segment; the sound had n spikes and j candidates before, and ``left`` is the exponential's rest."""
-    n_steps = len(sin_time)
-    last_step = min(begin + steps, n_steps) - 1
-    earliest, latest = (end_fibre - 1, fibre) if falling else (fibre, end_fibre - 1)
-    highest = _largest_sine(
-        sin_time[begin], cos_time[begin], sines[earliest], cosines[earliest],
-        sin_time[last_step], cos_time[last_step], sines[latest], cosines[latest],
-    )  # fmt: skip
-    q = probability_at(highest, peak, power, coefficients) * GUARD
-    n_bins = steps * (end_fibre - fibre)
-    if q < NEGLIGIBLE:
-        return n, j, left
-    hazard = -math.log1p(-q)
-    if left >= hazard * n_bins:
-        return n, j, left - hazard * n_bins
-    per_bin, shift, mask, place = 1 / hazard, _log2(steps), steps - 1, 0
-    while True:
-        place += int(left * per_bin)
-        if place >= n_bins:  # only by rounding
-            return n, j, 0.0
-        t, i = begin + (place & mask), fibre + (place >> shift)
-        inside = t < n_steps
-        t = min(t, n_steps - 1)
-        sine = sin_time[t] * cosines[i] + cos_time[t] * sines[i]
-        chance = float(np.int64(word(key, j) & np.uint64(0xFFFFFFFF))) * 2.0**-32
-        # No branch: a good part of the candidates fails, and a wrong guess costs more than a store.
-        spikes = int((chance * q < probability_at(sine, peak, power, coefficients)) & inside)
-        found[n, 0], found[n, 1] = t, i
-        count[t] += spikes
-        n = min(n + spikes, len(found) - 1)
-        j += np.uint64(1)
-        left = exponential(word(key, j) >> np.uint64(32))
-        place += 1
-        rest = hazard * (n_bins - place)
-        if left >= rest:
-            return n, j, left - rest
+    counter: np.uint64,
+    ear: int,
+    begin: np.uint64,
+    turn: np.uint64,
+    step: np.uint64,
+    tables: SparseTables,
+    row_turns: np.ndarray,
+    unsettled: np.ndarray,
+    n_unsettled: np.uint64,
+    marks: np.ndarray,
+) -> np.uint64:
+    """Mark the spikes of a segment that begins at row ``begin`` and phase ``turn``; list what tables do not decide."""
+    for i in range(U(tables.steps)):
+        row_turns[i] = turn + i * step
+    level = U(tables.levels[turn >> U(64 - PHASE_BITS)])
+    n = _poisson(word(key, counter), level, tables)
+    slot_bits, row_bits = U(tables.slot_bits), U(len(tables.neurons)) << U(3)
+    slot_mask, row_mask = (ONE << slot_bits) - ONE, U(tables.steps) - ONE
+    slots, first_word = TWO * ear << slot_bits, (begin * row_bits) >> U(6)
+    scale, width = tables.scales[level], U(tables.unsure)
+    pairs, second = (n + ONE) >> ONE, ONE ^ (n & ONE)  # backwards: if n is odd, the first pair lacks its second half
+    for pair in range(pairs):
+        number = word(key, counter + pairs - pair)
+        for half in range(TWO):
+            x = number & LOW32 if half == ZERO else number >> U(32)
+            slot, row = slots + TWO * (x & slot_mask), (x >> slot_bits) & row_mask
+            cell = (row_turns[row] + tables.slots[slot]) >> CELL_SHIFT
+            gap = ((x * scale) >> U(48)) - U(tables.low[cell])
+            spike = gap >> U(63)  # the sign: no branch to be guessed wrong
+            if half == ONE:
+                spike &= second
+            place = row * row_bits + tables.slots[slot + ONE]
+            marks[first_word + (place >> U(6))] |= spike << (place & U(63))
+            if gap <= width and (half == ZERO or second != ZERO):
+                unsettled[n_unsettled] = ear << U(63) | (TWO * (pairs - ONE - pair) + half)
+                n_unsettled += ONE
+        second = ONE
+    return n_unsettled
 
 
 @inlined
-def _largest_sine(
-    sin_t0: float, cos_t0: float, sin_f0: float, cos_f0: float,
-    sin_t1: float, cos_t1: float, sin_f1: float, cos_f1: float,
-) -> float:  # fmt: skip
-    """Largest sine on the arc between two angles less than pi apart, each given as a sum of two."""
-    sin_0, cos_0 = sin_t0 * cos_f0 + cos_t0 * sin_f0, cos_t0 * cos_f0 - sin_t0 * sin_f0
-    sin_1, cos_1 = sin_t1 * cos_f1 + cos_t1 * sin_f1, cos_t1 * cos_f1 - sin_t1 * sin_f1
-    return 1.0 if cos_0 >= 0 >= cos_1 else max(sin_0, sin_1)  # 1 where the arc passes the crest
+def _poisson(number: np.uint64, level: np.uint64, tables: SparseTables) -> np.uint64:
+    """Poisson number with the level's mean: how many of the distribution's 63-bit thresholds the number reaches."""
+    number >>= ONE
+    n = U(tables.guide[(level << U(GUIDE_BITS)) + (number >> U(63 - GUIDE_BITS))])
+    row = level * U(tables.n_thresholds)
+    while number >= tables.thresholds[row + n]:
+        n += ONE
+    return n
 
 
 @inlined
-def _log2(power_of_two: int) -> int:
-    return int(trailing_zeros(np.uint64(power_of_two)))
-
-
-@inlined
-def exponential(number: np.uint64) -> float:
-    """-ln((number + 1/2) / 2^32) of a 32-bit number: an exponential variate, accurate to about 1e-12.
-
-    The odd number 2 number + 1 is m 2^e with m in [1, 2); ln m = ln c + ln(1 + r), c the nearest of 128 table points.
-    """
-    odd = np.uint64(np.uint64(2) * number + np.uint64(1))
-    zeros = leading_zeros(odd)
-    mantissa = np.uint64(odd << zeros)
-    entry = int((mantissa >> np.uint64(56)) & np.uint64(127))
-    r = float(np.int64(mantissa >> np.uint64(1))) * 2.0**-62 * INVERSE[entry] - 1.0
-    log1p = r * (1.0 + r * (-1 / 2 + r * (1 / 3 + r * (-1 / 4 + r * (1 / 5)))))
-    return (float(np.int64(zeros)) - 30.0) * LN2 - LOG[entry] - log1p
-
-
-_CENTRES = 1 + (np.arange(128) + 0.5) / 128
-INVERSE, LOG = 1 / _CENTRES, np.log(_CENTRES)
-LN2 = math.log(2)
-
-
-@kernel
-def _sort_by_step(found: np.ndarray, n: int, index: np.ndarray, counts: np.ndarray) -> None:
-    """Fibres in the order of steps, rising within a step as they were found; ``counts`` becomes the running sum."""
-    total = 0
-    for t in range(len(counts)):
-        counts[t], total = total, total + counts[t]
-    if total > n:  # there was no room for all: only the counts are of use
-        counts[-1] = total
+def _settle(
+    entry: np.uint64,
+    key: np.uint64,
+    sound: int,
+    begin: np.uint64,
+    n_steps: int,
+    n_segments: np.uint64,
+    offsets: np.ndarray,
+    turns: np.ndarray,
+    step: np.uint64,
+    tables: SparseTables,
+    marks: np.ndarray,
+) -> None:
+    """Decide one candidate of the list, of a segment that begins at row ``begin``."""
+    ear, j = entry >> U(63), entry & LOW32
+    counter = (ear * n_segments + (begin >> U(tables.step_bits))) << SIXTEEN
+    number = word(key, counter + ONE + (j >> ONE))
+    x = number & LOW32 if j & ONE == ZERO else number >> U(32)
+    bits = U(tables.slot_bits)
+    slot, row = x & ((ONE << bits) - ONE), begin + ((x >> bits) & (U(tables.steps) - ONE))
+    turn = turns[sound, ear] + tables.first_turns[ear]
+    level = U(tables.levels[(turn + begin * step) >> U(64 - PHASE_BITS)])
+    entry_of_slot = TWO * ((ear << bits) + slot)
+    cell = (turn + row * step + tables.slots[entry_of_slot]) >> CELL_SHIFT
+    place = row * (U(len(tables.neurons)) << U(3)) + tables.slots[entry_of_slot + ONE]
+    t = place // (U(len(tables.neurons)) << U(3)) - U(tables.margin)
+    fibre = tables.slot_fibres[slot]
+    if fibre >= U(tables.n_fibres) or t >= U(n_steps) or (x * tables.scales[level]) >> U(48) > U(tables.high[cell]):
         return
-    for k in range(n):
-        t = found[k, 0]
-        index[counts[t]] = np.uint16(found[k, 1])
-        counts[t] += 1
+    bits += U(tables.step_bits)
+    rest = word(key, REST + counter + j)
+    chance = (float(x >> bits) + float(rest >> U(11)) * 2.0**-53) / float(ONE << (U(32) - bits))
+    delay = tables.delays[ear * U(tables.n_fibres) + fibre]
+    p = bin_probability(t, offsets[sound, ear], delay, tables.law, tables.coefficients)
+    if chance * tables.lambdas[level] < -math.log1p(-p):
+        marks[place >> U(6)] |= ONE << (place & U(63))

@@ -1,0 +1,106 @@
+"""From marks to spikes: one bit for each bin, row by row, becomes a list of neurons.
+
+A row is a time step and holds the left ear's bits, then the right ear's. Bits are listed in two rounds by the same
+means: first the bytes that are not zero, then the bits of these. A table says what a byte adds to a list, and eight
+places are written whether or not all are filled, so no branch depends on chance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikeloc.compiled import inlined, kernel
+from spikeloc.compiled.bits import bytes_above, count_ones, write_sums
+
+__all__ = ["FULL", "MORE", "ROWS", "byte_neurons", "list_rows", "move"]
+
+U = np.uint64
+ZERO, ONE, TWO, EIGHT, SIXTEEN, BYTE = U(0), U(1), U(2), U(8), U(16), U(0xFF)
+ALL, ALL_BUT_LAST_BYTE = U(2**64 - 1), U(2**56 - 1)
+
+ROWS = 64  # at most this many rows are listed at once
+MORE = 8  # places written beyond the last spike
+FULL = U(2**63)  # a list that has no room for its spikes
+
+_BITS = [[bit for bit in range(8) if byte >> bit & 1] for byte in range(256)]
+PLACES = np.array([bits + [0] * (8 - len(bits)) for bits in _BITS], dtype=np.uint16).reshape(-1)  # of a byte's set bits
+ZEROS = np.zeros(16, dtype=np.uint8)
+
+
+def byte_neurons(n_fibres: int) -> np.ndarray:
+    """The neuron that the first bit of each byte of a row stands for: uint16 [bytes of a row].
+
+    An ear has 16 times a power of two bytes. Its last byte belongs to no fibre and is never listed.
+    """
+    size = 16
+    while 8 * (size - 1) < n_fibres:
+        size *= 2
+    first = 8 * np.arange(size)
+    return np.concatenate([first, n_fibres + first]).astype(np.uint16)
+
+
+@inlined
+def list_rows(
+    marks: np.ndarray,
+    first_row: np.uint64,
+    n_rows: np.uint64,
+    neurons: np.ndarray,
+    places: np.ndarray,
+    index: np.ndarray,
+    begin: np.uint64,
+    n: np.uint64,
+    end: np.uint64,
+    counts: np.ndarray,
+    first_count: np.uint64,
+) -> np.uint64:
+    """Append the neurons of marked rows to index[begin:end], of which n are filled; returns the new n, or FULL.
+
+    marks      uint64, rows of as many bytes as ``neurons`` (see :func:`byte_neurons`) has elements
+    n_rows     at most ROWS, and at most 65536 bytes
+    places     scratch, uint16 [bytes of ROWS rows + MORE]
+    counts     counts[first_count + i] becomes the list's length after the i-th row
+    """
+    marks8 = marks.view(np.uint8)
+    row_bytes = U(len(neurons))
+    ear_bytes, origin = row_bytes >> ONE, first_row * row_bytes
+    n_places, total = ZERO, n
+    for row in range(n_rows):
+        for place in range(row * row_bytes, (row + ONE) * row_bytes, SIXTEEN):
+            low = marks[(origin + place) >> U(3)]
+            ends_ear = (place + SIXTEEN) & (ear_bytes - ONE) == ZERO
+            high = marks[((origin + place) >> U(3)) + ONE] & (ALL_BUT_LAST_BYTE if ends_ear else ALL)
+            some = bytes_above(low, high, ZEROS, ZERO)
+            write_sums(places, n_places, PLACES, some & BYTE, place)
+            n_places += count_ones(some & BYTE)
+            write_sums(places, n_places, PLACES, some >> EIGHT, place + EIGHT)
+            n_places += count_ones(some >> EIGHT)
+            total += count_ones(low) + count_ones(high)
+        counts[first_count + row] = total
+    if begin + total + U(MORE) > end:
+        return FULL
+    for i in range(n_places):
+        within = U(places[i])
+        byte = U(marks8[origin + within])
+        write_sums(index, begin + n, PLACES, byte, U(neurons[within & (row_bytes - ONE)]))
+        n += count_ones(byte)
+    return n
+
+
+@kernel
+def move(
+    first: int,
+    last: int,
+    n_steps: int,
+    rooms: np.ndarray,
+    offsets: np.ndarray,
+    staged: np.ndarray,
+    index: np.ndarray,
+    start: np.ndarray,
+) -> None:
+    """Put sounds one after another: sound s from staged[rooms[s]:] to index[offsets[s] : offsets[s + 1]]."""
+    for sound in range(U(first), U(last)):
+        room, offset = rooms[sound], offsets[sound]
+        for i in range(offsets[sound + ONE] - offset):
+            index[offset + i] = staged[room + i]
+        for row in range(sound * U(n_steps), (sound + ONE) * U(n_steps)):
+            start[row + ONE] += offset
