@@ -74,8 +74,7 @@ class Surrogate:
             case "superspike":
                 return 1 / (1 + k * x.abs()) ** 2
             case "sigmoid":
-                g = torch.sigmoid(k * x)
-                return k * g * (1 - g)
+                return k * torch.sigmoid(k * x) * torch.sigmoid(-k * x)  # 1 - g would round to zero far away
             case "arctan":
                 return k / 2 / (1 + (math.pi / 2 * k * x) ** 2)
             case "triangle":

@@ -9,7 +9,8 @@ from spikeloc.compiled import kernel
 __all__ = ["correlate", "windows"]
 
 DROP = 40.0  # exp(-40) = 4e-18: what is so much less likely is lost in rounding
-RELIABLE = 1e-6  # angles in the range must be this likely beside others: what was left out is then 1e-10 of them
+FEWEST = 32  # points that resolve a likelihood; one whose peak is outside the range has less
+LIKELY = 1e-4  # the range must be this likely beside the whole circle, to be resolved
 
 
 @kernel
@@ -55,6 +56,15 @@ def find_places(
             places[1, right] = place[step[time] + delay[index[event]]]
             right, event = right + 1, event + 1
     return left, right
+
+
+@kernel
+def greatest(values: np.ndarray) -> float:
+    """The greatest value, -inf of none."""
+    found = -np.inf  # values.max() would take Numba longer to compile than all else here
+    for value in values:
+        found = max(found, value)
+    return found
 
 
 @kernel
@@ -113,18 +123,11 @@ def likelihoods(total: np.ndarray, impossible: float, likelihood: np.ndarray) ->
         low += 1
     while total[high - 1] < peak - DROP:
         high -= 1
+    if high - low < FEWEST:
+        return 0, 0
     for k in range(low, high):
         likelihood[k - low] = np.exp(total[k] - peak)
     return low, high - low
-
-
-@kernel
-def greatest(values: np.ndarray) -> float:
-    """The greatest value, -inf of none."""
-    found = -np.inf  # values.max() would take Numba longer to compile than all else here
-    for value in values:
-        found = max(found, value)
-    return found
 
 
 @kernel
@@ -150,5 +153,5 @@ def correlate(
         middle = begin + n // 2
         begin += (middle + points // 2) % points - points // 2 - middle
         inside = out[max(0, int(np.ceil(-limit)) - begin) : max(0, int(np.floor(limit)) + 1 - begin)]
-        likely = greatest(inside) > RELIABLE * greatest(out)
+        likely = greatest(inside) > LIKELY * greatest(out)
         first[sound, 0], size[sound, 0] = begin, n if likely else 0

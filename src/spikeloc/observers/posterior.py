@@ -51,8 +51,10 @@ class Posterior:
         f = self.density
         below = np.zeros_like(f)
         cell = 13 * (f[:, 1:-2] + f[:, 2:-1]) - f[:, :-3] - f[:, 3:]
-        # A density with an edge may make the cubic dip below zero.
-        np.cumsum(np.maximum(cell, 0) / 24, axis=1, out=below[:, 2:-1])
+        # A density with an edge, or that falls to a fraction over a cell, may make the cubic dip below zero.
+        np.maximum(cell, 12 * np.minimum(f[:, 1:-2], f[:, 2:-1]), out=cell)
+        np.cumsum(cell, axis=1, out=below[:, 2:-1])
+        below /= 24
         return below
 
     def _below_angle(self, angle: np.ndarray) -> np.ndarray:
