@@ -27,7 +27,6 @@ from numba.extending import intrinsic
 __all__ = [
     "inlined",
     "kernel",
-    "leading_zeros",
     "on_first_compilation",
     "over_sounds",
     "thread_count",
@@ -49,12 +48,6 @@ def inlined(function: Function) -> Function:
     """Compile a small function that other kernels call in their inner loops: it becomes part of each caller."""
     options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
     return njit(**options)(function)  # type: ignore[no-any-return]
-
-
-@intrinsic  # type: ignore[misc]
-def leading_zeros(_: Any, word: Any) -> Any:
-    """Number of zero bits above the highest set bit of a uint64; 64 for zero. Compiled code only."""
-    return types.uint64(types.uint64), lambda _, builder, __, words: builder.ctlz(words[0], ZERO_IS_DEFINED)
 
 
 @intrinsic  # type: ignore[misc]
