@@ -189,7 +189,7 @@ def read_safetensors(path: Path, data: bytes) -> tuple[dict[str, Tensor], dict[s
 
 def environment() -> dict[str, Any]:
     """Versions of everything that takes part in the computation."""
-    packages = ("spikeloc", "torch", "numpy", "numba", "scipy")
+    packages = ("spikeloc", "torch", "numpy", "numba")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

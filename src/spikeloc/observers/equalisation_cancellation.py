@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy import fft
 from torch import Tensor
 
 from spikeloc.observers.coincidences import POINTS, Ears, coincidences, gaussian, hear, peak
-from spikeloc.observers.fitting import FittedObserver, least_error
+from spikeloc.observers.fitting import ENOUGH_TO_TUNE, FittedObserver, least_error
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -35,6 +36,8 @@ class EqualisationCancellation(FittedObserver):
     """
 
     jitter: float
+
+    enough: ClassVar[int | None] = ENOUGH_TO_TUNE
 
     @staticmethod
     def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -18,11 +18,15 @@ from spikeloc.observers.coincidences import Ears, hear
 from spikeloc.observers.observer import CHUNK, TRAINING_SOUNDS, AngleObserver
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["FittedObserver", "fit_together", "least_error"]
+__all__ = ["ENOUGH_TO_TUNE", "FittedObserver", "fit_together", "least_error"]
+
+ENOUGH_TO_TUNE = 1024  # sounds: candidates that these cannot tell apart are equally good
 
 
 class FittedObserver(AngleObserver):
-    """An observer whose parameters are fitted on training sounds."""
+    """An observer whose parameters are fitted on training sounds: on the first ``enough`` of them, or on all."""
+
+    enough: ClassVar[int | None] = None
 
     @staticmethod
     @abstractmethod
@@ -38,7 +42,7 @@ class FittedObserver(AngleObserver):
     def fit(cls, stimulus: ToneStimulus, n_classes: int, *, seed: int, n_sounds: int = TRAINING_SOUNDS) -> Self:
         """Fit on sounds of the stream "training". Raises UserError unless n_sounds >= 1."""
         (learned,), angle = _learn_together([cls], stimulus, seed, n_sounds)
-        return cls.fit_to(stimulus, n_classes, learned, angle)
+        return cls.fit_to(stimulus, n_classes, learned, angle[: len(learned)])
 
 
 def fit_together(
@@ -46,7 +50,8 @@ def fit_together(
 ) -> list[FittedObserver]:
     """Observers of these kinds, fitted on the same training sounds. Raises UserError unless n_sounds >= 1."""
     learned, angle = _learn_together(kinds, stimulus, seed, n_sounds)
-    return [kind.fit_to(stimulus, n_classes, own, angle) for kind, own in zip(kinds, learned, strict=True)]
+    pairs = zip(kinds, learned, strict=True)
+    return [kind.fit_to(stimulus, n_classes, own, angle[: len(own)]) for kind, own in pairs]
 
 
 def least_error(candidates: Sequence[float], estimates: np.ndarray, angle: np.ndarray) -> float:
@@ -59,16 +64,17 @@ def _learn_together(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     if n_sounds < 1:
         raise UserError(f"the number of training sounds is {n_sounds}; it must be at least 1")
-    learned: dict[int, list[np.ndarray]] = {}  # by the first sound of each part
+    learned: list[dict[int, np.ndarray]] = [{} for _ in kinds]  # by the first sound of each part
     angles = []
 
     def learn(begin: int, end: int, first: int, ears: Ears) -> None:
         part = ears.part(begin, end)
-        learned[first + begin] = [kind.learn(stimulus, part) for kind in kinds]
+        for kind, parts in zip(kinds, learned, strict=True):
+            if kind.enough is None or first < kind.enough:
+                parts[first + begin] = kind.learn(stimulus, part)
 
     for first in range(0, n_sounds, CHUNK):
         sounds = stimulus.draw(min(CHUNK, n_sounds - first), seed=seed, stream="training", first=first)
         over_sounds(learn, len(sounds), first, hear(stimulus, sounds.events))
         angles.append(sounds.angle.numpy())
-    parts = [learned[first] for first in sorted(learned)]
-    return [np.concatenate(own) for own in zip(*parts, strict=True)], np.concatenate(angles)
+    return [np.concatenate([parts[first] for first in sorted(parts)]) for parts in learned], np.concatenate(angles)

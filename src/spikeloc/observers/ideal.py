@@ -51,7 +51,8 @@ class IdealObserver:
 
     stimulus    what the spikes were drawn from; its ``phase`` says what is known of the common phase
     n_classes   classes over the range of angles, for the class decision
-    points      grid points over the circle, at least; by default 8 for each standard deviation of an ear's phase
+    points      grid points over the circle, at least; by default 8 for each standard deviation of an ear's phase, of
+                which decisions may skip some where the likelihood is smooth
 
     With ``phase = "per_dataset"`` the sounds handed over in one call share one unknown phase: the more sounds, the
     better it is known. Raises UserError if the number of classes is less than 1.
@@ -117,8 +118,10 @@ class IdealObserver:
 
     @cached_property
     def _near_peak(self) -> NearPeak | None:
-        """Another way to the same decisions, fast where there are many spikes; not for a shared phase."""
-        return None if self.stimulus.phase == "per_dataset" else NearPeak.of(self.stimulus, self.likelihood)
+        """A faster way to the same decisions, for many spikes; not for a shared phase, nor for points as asked for."""
+        if self.stimulus.phase == "per_dataset" or self._points is not None:
+            return None
+        return NearPeak.of(self.stimulus, self.likelihood)
 
     def _near_peaks(self, near_peak: NearPeak, events: SpikeEvents, use: Use) -> None:
         """As :meth:`_whole_circles`; the whole circle only for those sounds that need it."""

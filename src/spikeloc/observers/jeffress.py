@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikeloc.observers.coincidences import Ears, box, coincidences, hear, peak
-from spikeloc.observers.fitting import FittedObserver, least_error
+from spikeloc.observers.fitting import ENOUGH_TO_TUNE, FittedObserver, least_error
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -27,6 +28,8 @@ class Jeffress(FittedObserver):
     """
 
     window: float
+
+    enough: ClassVar[int | None] = ENOUGH_TO_TUNE
 
     @staticmethod
     def learn(stimulus: ToneStimulus, ears: Ears) -> np.ndarray:

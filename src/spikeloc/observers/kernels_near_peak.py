@@ -34,7 +34,7 @@ def windows(
             ear = 2 - n_ears + last
             mine = places[ear, : counts[ear]]
             begin, end = left_by(upper[sound, last], reach, mine, log_odds, silence[ear], impossible)
-            if 0 < end - begin <= room:
+            if 0 < end - begin <= min(room, points):
                 window = total[: end - begin]
                 add_up(mine, begin % points, log_odds, silence[ear], window)
                 skipped, size[sound, last] = likelihoods(window, impossible, likelihood[sound, last])

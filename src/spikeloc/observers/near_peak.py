@@ -36,6 +36,7 @@ __all__ = ["NearPeak"]
 
 FINENESS = 4  # phases to a standard deviation of one ear's phase, at least
 ROOM = 384  # phases in a window, at most
+LEAST_CIRCLE = 64  # standard deviations around the circle: where there are less, a window is most of it
 LEAST_POINTS = 2048  # a smaller circle is looked at as a whole at less expense
 IMPOSSIBLE = -800.0  # stands for log 0 in the bound: the logarithm of the least positive number is -745
 AROUND = 2  # grid points to each side that a cubic through the outermost ones needs
@@ -73,9 +74,9 @@ class NearPeak:
         circle = 2 * math.pi * math.sqrt(ear_information(stimulus))  # in standard deviations
         # Where p is 0 or 1 over a range of phases, likelihoods have edges instead of peaks.
         edges = max(table.never.sum(), table.always.sum()) > 2
-        if edges or grid.points < max(LEAST_POINTS, FINENESS * circle):
+        if edges or circle < LEAST_CIRCLE or grid.points < max(LEAST_POINTS, FINENESS * circle):
             return None
-        stride = max(k for k in range(1, grid.points) if grid.points % k == 0 and grid.points / k >= FINENESS * circle)
+        stride = max(k for k in range(1, int(grid.points / (FINENESS * circle)) + 1) if grid.points % k == 0)
         points, psi = grid.points // stride, np.arange(grid.points)
         coarse = FoldingGrid.of(stimulus, POINTS << max(0, math.ceil(math.log2(circle / POINTS))))
         spike, silence = (_greatest_near(log, coarse.points) for log in _with_impossible(table))
