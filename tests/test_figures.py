@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from spikeloc import figures
+from spikeloc.figures import parts
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import Sounds, ToneStimulus
 
@@ -62,8 +63,8 @@ def test_spike_trains_show_each_spike_in_its_ears_colour():
     figure = figures.spike_trains(sounds_with(spikes, [-33.4]), stimulus)
     (axes,) = drawn(figure)
     shown = picture(axes) / 255
-    np.testing.assert_allclose(shown[1, 3], to_rgb(figures.LEFT), atol=1 / 255)
-    np.testing.assert_allclose(shown[2, 7], to_rgb(figures.RIGHT), atol=1 / 255)
+    np.testing.assert_allclose(shown[1, 3], to_rgb(parts.LEFT), atol=1 / 255)
+    np.testing.assert_allclose(shown[2, 7], to_rgb(parts.RIGHT), atol=1 / 255)
     assert (shown == 1).all(axis=2).sum() == 4 * 10 - 2
     assert axes.images[0].get_extent() == [0, 10, -0.5, 3.5]  # milliseconds, fibres
     assert axes.get_title(loc="left") == "true IPD = −33°"
@@ -231,7 +232,7 @@ def test_the_same_picture_is_the_same_file():
     first, second = (figures.save(figures.loss_curve(HISTORY, expected=2.5)) for _ in range(2))
     assert first == second
     pixels = imread(io.BytesIO(first))
-    assert pixels.shape[1] == round(figures.WIDTH * figures.STYLE["figure.dpi"])
+    assert pixels.shape[1] == round(parts.WIDTH * parts.STYLE["figure.dpi"])
     assert pixels[0, 0].min() == 1  # white ground
 
 
