@@ -26,6 +26,7 @@ UNITS: dict[str, dict[str, float]] = {
     "frequency": {"Hz": Hz, "kHz": kHz},
     "rate": {"/s": Hz, "Hz": Hz, "kHz": kHz},
     "angle": {"deg": deg, "°": deg, "rad": 1.0},
+    "level": {"dB": 1.0},
 }
 
 READABLE = 9  # characters of a quantity written with its unit
