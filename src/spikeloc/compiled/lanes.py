@@ -32,6 +32,7 @@ __all__ = [
     "load_at",
     "load_first",
     "lowest_bit",
+    "mask_bits",
     "muladd",
     "nonzero_bits",
     "one_bits",
@@ -323,6 +324,16 @@ def nonzero_bits(_: Any, array: Any, position: Any) -> Any:
 def one_bits(_: Any, array: Any, position: Any) -> Any:
     """Bit n says that the n-th element from a position on is one."""
     return types.uint64(array, position), _compared(1)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mask_bits(_: Any, mask: Any) -> Any:
+    """Bit n says whether lane n is in the mask."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.bitcast(arguments[0], _INT32), _INT64)
+
+    return types.uint64(mask), build
 
 
 @intrinsic  # type: ignore[untyped-decorator]
