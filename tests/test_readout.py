@@ -12,7 +12,7 @@ LIMIT = math.pi / 2
 
 
 def activity(scores):
-    return Activity(torch.as_tensor(scores), ())
+    return Activity(torch.as_tensor(scores))
 
 
 def test_silence_costs_the_expected_first_loss():

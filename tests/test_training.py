@@ -179,8 +179,8 @@ def test_cosine_schedule_falls_from_the_rate_to_zero():
 
 
 def test_rate_penalty_by_hand():
-    rates = (torch.tensor([50.0, 150.0, 300.0]), torch.tensor([1000.0]))
-    activity = Activity(torch.zeros(1, 2), rates)
+    counts = (torch.tensor([[25.0, 75.0, 150.0]]), torch.tensor([[500.0]]))
+    activity = Activity(torch.zeros(1, 2), counts, duration=0.5)
     first = RatePenalty(layer=0, lower=100, upper=200, weight=3)
     assert float(rate_penalty(TrainingSettings(rate_penalty=(first,)), activity)) == pytest.approx(
         3 * (0 + 0.25 + 4) / 3
@@ -209,8 +209,9 @@ def test_rate_penalty_lowers_rates(tiny_recipe, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_training(tiny_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "rate_penalty", lambda *_: torch.tensor(math.nan, requires_grad=True))
+    settings = tiny_recipe.training.model_copy(update={"rate_penalty": (RatePenalty(lower=0, upper=1, weight=1),)})
     with pytest.raises(UserError, match=r"lower training\.learning_rate"):
-        train(tiny_recipe, tmp_path / "run")
+        train(tiny_recipe.model_copy(update={"training": settings}), tmp_path / "run")
 
 
 def test_a_stimulus_with_a_caveat_warns(tiny_recipe, tmp_path):

@@ -8,9 +8,10 @@ from functools import partial
 import torch
 from cases import Case, Inputs
 
-from contenders.torch_step import train_step
+from contenders.torch_step import step_with
 from spikeloc.compiled import threads_for_loops
 from spikeloc.network import Network, NetworkSettings
+from spikeloc.optimiser import Adam
 from spikeloc.spikes import SpikeEvents
 
 __all__ = ["build", "network"]
@@ -37,7 +38,8 @@ def build(case: Case, inputs: Inputs, option: str) -> Callable[[], float]:
     made = network(case, option)
     tensor = torch.from_numpy(inputs.spikes).bool()
     spikes = SpikeEvents.from_dense(tensor) if option == "fused" else tensor
-    step = train_step(lambda: made(spikes).output, made.parameters(), inputs, case.learning_rate)
+    optimiser = Adam(made.parameters())
+    step = step_with(lambda: made(spikes).output, inputs, optimiser.clear, partial(optimiser.step, case.learning_rate))
     return step if option == "reference" else partial(_as_in_training, step)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Literal, Protocol
 
@@ -110,16 +111,23 @@ class NetworkSettings(Settings):
 class Activity:
     """What a network did with a batch: B sounds, T time steps, K output neurons.
 
-    output   mean or maximum of the output potential, or spikes counted   [B, K]
-    rates    mean firing rate of every neuron of each spiking layer, Hz   one [H] for each layer
-    trace    output potential over time, if recorded                     [B, T, K]
-    hidden   spikes and membranes of each hidden layer, if recorded       one LayerOutput for each layer
+    output     mean or maximum of the output potential, or spikes counted   [B, K]
+    counts     spikes of every neuron of each spiking layer                 one [B, H] for each layer
+    duration   of a sound, seconds
+    trace      output potential over time, if recorded                      [B, T, K]
+    hidden     spikes and membranes of each hidden layer, if recorded       one LayerOutput for each layer
     """
 
     output: Tensor
-    rates: tuple[Tensor, ...]
+    counts: tuple[Tensor, ...] = ()
+    duration: float = 1.0
     trace: Tensor | None = None
     hidden: tuple[LayerOutput, ...] = ()
+
+    @property
+    def rates(self) -> tuple[Tensor, ...]:
+        """Mean firing rate of every neuron of each spiking layer, Hz: one [H] for each layer."""
+        return tuple(counts.mean(dim=0) / self.duration for counts in self.counts)
 
 
 class Network(nn.Module):
@@ -143,19 +151,16 @@ class Network(nn.Module):
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
         """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
-        n_steps = spikes.shape[1]
-        if n_steps < 1 or spikes.shape[2] != self.weights[0].shape[0]:
+        n_steps, first = spikes.shape[1], self.weights[0]
+        if n_steps < 1 or spikes.shape[2] != first.shape[0]:
             raise UserError(
                 f"the spikes have {n_steps} time steps of {spikes.shape[2]} fibres; "
-                f"this network expects at least one step of {self.weights[0].shape[0]} fibres"
+                f"this network expects at least one step of {first.shape[0]} fibres"
             )
         engine = ENGINES[self.settings.engine]
-        ones = torch.ones(n_steps)
-        # The two sums over time that stand for whole traces: spike count, and the mean of a leaky integrator.
-        time_weights = torch.stack([ones, mean_potential_weights(n_steps, self.settings.output_tau, self.dt)])
-        time_weights = time_weights.to(self.weights[0])
+        time_weights = sums_over_time(n_steps, self.settings.output_tau, self.dt, first.dtype, first.device)
         x: Tensor | SpikeEvents = spikes
-        rates, layers = [], []
+        counts, layers = [], []
         neurons = self.settings.neurons()
         for depth, neuron in enumerate(neurons):
             wanted = record or depth + 1 < len(neurons) or output != "mean"
@@ -169,18 +174,18 @@ class Network(nn.Module):
                 want_membrane=record,
             )
             assert layer.sums is not None
-            rates.append(self._rate(layer.sums[:, 0], n_steps))
+            counts.append(layer.sums[:, 0])
             layers.append(layer)
             if layer.spikes is not None:
                 x = layer.spikes
-        return self._output(engine, x, layers, rates, time_weights, output, record)
+        return self._output(engine, x, layers, counts, time_weights, output, record)
 
     def _output(
         self,
         engine: Engine,
         x: Tensor | SpikeEvents,
         layers: list[LayerOutput],
-        rates: list[Tensor],
+        counts: list[Tensor],
         time_weights: Tensor,
         output: Output,
         record: bool,
@@ -194,7 +199,7 @@ class Network(nn.Module):
             layer = engine.lif_layer(x, weights, neuron, self.dt, time_weights=time_weights)
             assert layer.sums is not None
             scores = layer.sums[:, 0]
-            rates = [*rates, self._rate(scores, n_steps)]
+            counts = [*counts, scores]
         elif output == "max":
             assert trace is not None
             scores = trace.max(dim=1).values
@@ -202,10 +207,19 @@ class Network(nn.Module):
             sums = layers[-1].sums if layers else engine.weighted_counts(x, time_weights)
             assert sums is not None
             scores = sums[:, 1] @ weights
-        return Activity(scores, tuple(rates), trace if record else None, tuple(layers) if record else ())
+        recorded = (trace, tuple(layers)) if record else (None, ())
+        return Activity(scores, tuple(counts), n_steps * self.dt, *recorded)
 
-    def _rate(self, counts: Tensor, n_steps: int) -> Tensor:
-        return counts.mean(dim=0) / (n_steps * self.dt)
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def sums_over_time(n_steps: int, tau: float, dt: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Weights of the two sums over time that stand for whole traces, [2, time]; not to be changed in place.
+
+    The spike count, and the mean potential of a leaky integrator.
+    """
+    both = torch.stack([torch.ones(n_steps), mean_potential_weights(n_steps, tau, dt)])
+    return both.to(dtype=dtype, device=device)
 
 
 def mean_potential_weights(n_steps: int, tau: float, dt: float) -> Tensor:

@@ -6,7 +6,6 @@ moments, best weights so far, history) is one file, replaced whole after each ep
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import math
@@ -25,6 +24,7 @@ from spikeloc.batches import batches_of
 from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import StimulusWarning, UserError
 from spikeloc.network import Activity, Network
+from spikeloc.optimiser import Adam
 from spikeloc.randomness import permutation
 from spikeloc.recipe import Recipe, TrainingSettings
 from spikeloc.runs import Run, build_network, read_safetensors, write_safetensors
@@ -60,7 +60,7 @@ class _State:
     """Where training stands between two epochs."""
 
     network: Network
-    optimiser: torch.optim.Adam
+    optimiser: Adam
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)  # copies, never the live parameters
     best_epoch: int = 0
@@ -147,14 +147,13 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
     n_batches = math.ceil(settings.sounds / settings.batch)
     for done, sounds in enumerate(_training_batches(recipe, epoch)):
         rate = learning_rate(settings, epoch * n_batches + done)
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
         activity = state.network(sounds.events, recipe.readout.output)
         loss = recipe.readout.loss(activity, sounds.angle, recipe.stimulus.max_ipd)
-        loss = loss + rate_penalty(settings, activity)
-        state.optimiser.zero_grad(set_to_none=True)
+        if settings.rate_penalty:
+            loss = loss + rate_penalty(settings, activity)
+        state.optimiser.clear()
         loss.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
+        state.optimiser.step(rate)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise UserError(f"the loss is {losses[-1]} in epoch {epoch + 1}; lower training.learning_rate")
@@ -226,8 +225,7 @@ def _keep_best(state: _State, row: dict[str, float]) -> None:
 def _save(run: Run, state: _State) -> None:
     tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in state.best.items()}
-    for index, moments in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}
+    tensors |= {f"adam/{name}": value for name, value in state.optimiser.state().items()}
     about = {"history": state.history, "best_epoch": state.best_epoch, "best_loss": state.best_loss}
     write_safetensors(run.path / CHECKPOINT, tensors, about)
     run.write("history.csv", history_csv(state.history))
@@ -235,21 +233,14 @@ def _save(run: Run, state: _State) -> None:
 
 def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     network = build_network(recipe).to(device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.training.learning_rate, fused=True)
-    state = _State(network, optimiser)
+    state = _State(network, Adam(network.parameters()))
     if not run.has(CHECKPOINT):
         return state
     tensors, about = read_safetensors(run.path / CHECKPOINT, run.read(CHECKPOINT))
     state.history, state.best_epoch, state.best_loss = about["history"], about["best_epoch"], about["best_loss"]
     network.load_state_dict(_part(tensors, "network/"))
     state.best = {name: value.to(device) for name, value in _part(tensors, "best/").items()}
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in _part(tensors, "adam/").items():
-        index, key = name.split("/")
-        moments.setdefault(int(index), {})[key] = value
-    whole = copy.deepcopy(optimiser.state_dict())
-    whole["state"] = moments
-    optimiser.load_state_dict(whole)
+    state.optimiser.load(_part(tensors, "adam/"))
     return state
 
 

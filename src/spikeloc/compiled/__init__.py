@@ -27,6 +27,7 @@ from numba.extending import intrinsic
 __all__ = [
     "inlined",
     "kernel",
+    "multiply_add",
     "on_first_compilation",
     "over_sounds",
     "thread_count",
@@ -54,6 +55,19 @@ def inlined(function: Function) -> Function:
 def trailing_zeros(_: Any, word: Any) -> Any:
     """Number of zero bits below the lowest set bit of a uint64; 64 for zero. Compiled code only."""
     return types.uint64(types.uint64), lambda _, builder, __, words: builder.cttz(words[0], ZERO_IS_DEFINED)
+
+
+@intrinsic  # type: ignore[misc]
+def multiply_add(_: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z`` of float32 numbers, rounded once where the processor can. Compiled code only."""
+
+    def build(_: Any, builder: Any, __: Any, numbers: Any) -> Any:
+        number = ir.FloatType()
+        name, kind = "llvm.fmuladd.f32", ir.FunctionType(number, [number] * 3)
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        return builder.call(function, numbers)
+
+    return types.float32(types.float32, types.float32, types.float32), build
 
 
 _lent: list[int] = []  # numbers of threads that PyTorch has lent to compiled loops, innermost last

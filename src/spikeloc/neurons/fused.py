@@ -257,7 +257,7 @@ def _time_weights(time_weights: Tensor | None, n_steps: int) -> np.ndarray:
     if time_weights.ndim != 2 or time_weights.shape[1] != n_steps:
         raise ValueError(f"time weights have the shape {tuple(time_weights.shape)}; expected [sums, {n_steps}]")
     # A copy: what happens to the tensor before the way back must not matter.
-    return time_weights.clone(memory_format=torch.contiguous_format).numpy()
+    return time_weights.numpy().copy()
 
 
 def _events(spikes: Tensor | SpikeEvents, n_inputs: int) -> tuple[SpikeEvents, Tensor | None]:
