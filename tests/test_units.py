@@ -19,6 +19,9 @@ from spikeloc.units import UNITS, ms, read_quantity, write_quantity
         ("600/s", "rate", 600.0),
         ("-90 deg", "angle", -math.pi / 2),
         (".5 rad", "angle", 0.5),
+        ("60 dB SPL", "level", 60.0),
+        ("-3dB", "level", -3.0),
+        ("8.75 cm", "length", 0.0875),
     ],
 )
 def test_reads_quantities(text, dimension, value):
@@ -34,6 +37,7 @@ def test_reads_quantities(text, dimension, value):
         ("fast", "frequency", "is not a frequency"),
         ("nan ms", "time", "is not a time"),
         ("1 2 ms", "time", "is not a time"),
+        ("20 SPL", "level", "it is in 'SPL'"),
     ],
 )
 def test_refuses_in_one_sentence_what_is_no_quantity(text, dimension, reason):
@@ -52,7 +56,13 @@ def test_every_number_survives_writing_and_reading(dimension, value):
 
 @pytest.mark.parametrize(
     ("value", "dimension", "text"),
-    [(0.02, "time", "20 ms"), (1e-4, "time", "0.1 ms"), (1000.0, "rate", "1000/s"), (math.pi / 2, "angle", "90 deg")],
+    [
+        (0.02, "time", "20 ms"),
+        (1e-4, "time", "0.1 ms"),
+        (1000.0, "rate", "1000/s"),
+        (math.pi / 2, "angle", "90 deg"),
+        (60.0, "level", "60 dB"),
+    ],
 )
 def test_writes_as_people_do(value, dimension, text):
     assert write_quantity(value, dimension) == text

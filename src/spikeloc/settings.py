@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from spikeloc.errors import UserError
 from spikeloc.units import UNITS, read_quantity, write_quantity
 
-__all__ = ["Angle", "Frequency", "Level", "Rate", "Settings", "Time", "first_problem", "nearest"]
+__all__ = ["Angle", "Frequency", "Length", "Level", "Rate", "Settings", "Time", "first_problem", "nearest"]
 
 # True while reading a recipe or the command line, where a bare number may not stand for a quantity. (Pydantic's own
 # validation context does not reach models inside models that have an ``__init__``.)
@@ -46,6 +46,7 @@ Time = _quantity("time")
 Frequency = _quantity("frequency")
 Rate = _quantity("rate")
 Angle = _quantity("angle")
+Length = _quantity("length")
 Level = _quantity("level")
 
 

@@ -26,12 +26,13 @@ UNITS: dict[str, dict[str, float]] = {
     "frequency": {"Hz": Hz, "kHz": kHz},
     "rate": {"/s": Hz, "Hz": Hz, "kHz": kHz},
     "angle": {"deg": deg, "°": deg, "rad": 1.0},
-    "level": {"dB": 1.0},
+    "length": {"cm": 1e-2, "m": 1.0, "mm": 1e-3},
+    "level": {"dB": 1.0, "dB SPL": 1.0},  # stays in decibels
 }
 
 READABLE = 9  # characters of a quantity written with its unit
 
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)\s*")
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*(?: SPL)?)\s*")
 
 
 def read_quantity(text: str, dimension: str) -> float:
