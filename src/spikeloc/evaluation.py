@@ -14,6 +14,11 @@
 | `observers`                                | the same keys for each classical observer                             |
 | `versus_ideal`                             | paired comparison with the ideal observer on the same sounds          |
 | `error_by_angle`                           | mean absolute error in bins of the true angle, network and ideal      |
+| `error_histogram`                          | counts of estimate - true angle between `edges_deg`, both             |
+
+For tones there are yardsticks besides (:mod:`spikeloc.yardsticks`): `bound`, `least_loss`, `calibration`, `thresholds`,
+`head` and `notes`; and where a head can make the tone, each observer has `mean_absolute_error_us` and
+`mean_absolute_error_azimuth_deg` with their `_ci95` (:mod:`spikeloc.physical`). `confusion` is None above 360 classes.
 """
 
 from __future__ import annotations
@@ -36,16 +41,21 @@ from spikeloc.observers.classical import classical_observers
 from spikeloc.observers.ideal import IdealObserver
 from spikeloc.observers.observer import Observer
 from spikeloc.observers.trained import join
+from spikeloc.physical import physical_errors
 from spikeloc.readout import Decision
 from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
 from spikeloc.stimuli import ToneStimulus
+from spikeloc.yardsticks import yardsticks
 
 __all__ = ["Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
 
 BATCH = 256
 SHARED_BATCH = 4096
 ANGLE_BINS = 36
+HISTOGRAM_BINS = 61
+HISTOGRAM_SHARE = 0.995  # of the errors, at least, are no greater than the histogram's end
+MOST_CLASSES = 360  # of a confusion matrix
 Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
@@ -75,6 +85,14 @@ class Trial:
             sums = torch.bincount(bins, self.error_deg(name), minlength=ANGLE_BINS)
             table[name] = [float(total / n) if n else None for total, n in zip(sums, counts, strict=True)]
         return table
+
+    def error_histogram(self, names: Sequence[str]) -> dict[str, list[float]]:
+        """Counts of signed errors between common edges, degrees; the outermost hold all that lies beyond."""
+        signed = {name: wrap(self.decisions[name].angle - self.angle).rad2deg().double().numpy() for name in names}
+        end = max(1e-3, *(float(np.quantile(np.abs(each), HISTOGRAM_SHARE)) for each in signed.values()))
+        edges = np.linspace(-end, end, HISTOGRAM_BINS + 1)
+        counts = {name: np.histogram(np.clip(each, -end, end), edges)[0].tolist() for name, each in signed.items()}
+        return {"edges_deg": edges.tolist(), **counts}
 
 
 def observe(
@@ -123,16 +141,31 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | No
     with threads_for_loops():
         trial = observe(observers, recipe.stimulus, n, seed=seed)
     scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
+    beside = _beside_tones(recipe, observers, trial, scores, seed)
     metrics: dict[str, Any] = {"n_sounds": n, "seed": seed, "ideal": scores.pop("ideal")}
     if "network" in scores:
         metrics["network"] = scores.pop("network")
-        metrics["fraction_of_ideal"] = metrics["network"]["accuracy"] / metrics["ideal"]["accuracy"]
+        best = metrics["ideal"]["accuracy"]
+        metrics["fraction_of_ideal"] = metrics["network"]["accuracy"] / best if best > 0 else None
         metrics["versus_ideal"] = asdict(trial.paired("network", "ideal", n_classes, limit))
     metrics["observers"] = scores
-    metrics["error_by_angle"] = trial.error_by_angle(
-        [name for name in ("network", "ideal") if name in observers], limit
-    )
-    return metrics
+    compared = [name for name in ("network", "ideal") if name in observers]
+    metrics["error_by_angle"] = trial.error_by_angle(compared, limit)
+    metrics["error_histogram"] = trial.error_histogram(compared)
+    return metrics | beside
+
+
+def _beside_tones(
+    recipe: Recipe, observers: Mapping[str, Observer], trial: Trial, scores: dict[str, dict[str, Any]], seed: int
+) -> dict[str, Any]:
+    """What a tone's scores are held against; adds errors in a head's units to the scores, where a head has them."""
+    radius = recipe.evaluation.head_radius
+    for name, decision in trial.decisions.items():
+        scores[name] |= physical_errors(trial.angle, decision.angle, recipe.stimulus, radius)
+    with threads_for_loops():
+        return yardsticks(
+            recipe, observers, trial.angle, trial.decisions, seed=seed, interval=wilson_interval, radius=radius
+        )
 
 
 def score(angle: Tensor, decision: Decision, n_classes: int, limit: float) -> dict[str, Any]:
@@ -142,7 +175,6 @@ def score(angle: Tensor, decision: Decision, n_classes: int, limit: float) -> di
     error = wrap(angle - decision.angle).abs().rad2deg()
     mean, half = float(error.mean()), Z95 * float(error.std(correction=0)) / math.sqrt(len(error))
     correct = int((true == decision.label).sum())
-    confusion = torch.bincount(decision.label * n_classes + true, minlength=n_classes**2).reshape(n_classes, n_classes)
     return {
         "accuracy": correct / len(angle),
         "accuracy_ci95": list(wilson_interval(correct, len(angle))),
@@ -152,8 +184,14 @@ def score(angle: Tensor, decision: Decision, n_classes: int, limit: float) -> di
         "median_absolute_error_deg": float(error.median()),
         "quantisation_floor_deg": width / 4,
         "class_error_deg": float((true - decision.label).abs().double().mean()) * width,
-        "confusion": confusion.tolist(),
+        "confusion": _confusion(true, decision.label, n_classes) if n_classes <= MOST_CLASSES else None,
     }
+
+
+def _confusion(true: Tensor, label: Tensor, n_classes: int) -> list[list[int]]:
+    counts = torch.bincount(label * n_classes + true, minlength=n_classes**2)
+    confusion: list[list[int]] = counts.reshape(n_classes, n_classes).tolist()
+    return confusion
 
 
 def wilson_interval(successes: int, n: int, z: float = Z95) -> tuple[float, float]:

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field
 
+from spikeloc.azimuth import HEAD_RADIUS
 from spikeloc.errors import UserError
 from spikeloc.network import NetworkSettings
 from spikeloc.readout import Readout
-from spikeloc.settings import Rate, Settings, nearest
+from spikeloc.settings import Length, Rate, Settings, nearest
 from spikeloc.stimuli import ToneStimulus
 
 __all__ = ["EvaluationSettings", "RatePenalty", "Recipe", "TrainingSettings", "load_recipe", "shipped_recipes"]
@@ -74,6 +75,8 @@ class EvaluationSettings(Settings):
 
     sounds: Positive = 4096
     """Test sounds."""
+    head_radius: Length = Field(HEAD_RADIUS, gt=0)
+    """Radius of the head by which errors are given in degrees of azimuth."""
 
 
 class Recipe(Settings):

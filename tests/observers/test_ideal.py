@@ -291,3 +291,39 @@ def test_one_class_and_very_many():
     np.testing.assert_allclose(mass.sum(axis=1), 1)
     with pytest.raises(UserError, match="number of classes is 0"):
         IdealObserver(stimulus, 0)
+
+
+# Judged by the true angles
+
+
+@pytest.mark.parametrize("changes", [{"frequency": 50, "rate_max": 600, "envelope_power": 2}, {"fibres_per_ear": 5}])
+@pytest.mark.parametrize("phase", ["fixed", "per_sound", "per_dataset"])
+def test_judgement_is_read_off_the_posteriors(changes, phase):
+    stimulus = ToneStimulus(phase=phase, **changes)
+    sounds = stimulus.draw(40, seed=2)
+    observer, angle = IdealObserver(stimulus, 12), sounds.angle.numpy()
+    judgement, posterior = observer.judge(sounds.events, sounds.angle), observer.posterior(sounds.events)
+    np.testing.assert_allclose(judgement.below, posterior.below(angle), atol=2e-3)
+    np.testing.assert_allclose(np.exp(judgement.log_density), posterior.density_at(angle), rtol=0.02, atol=0.02)
+    mass = posterior.class_mass(12)[np.arange(40), class_of_angle(sounds.angle, 12).numpy()]
+    np.testing.assert_allclose(np.exp(judgement.log_class), mass, atol=2e-3)
+    np.testing.assert_allclose(judgement.error, posterior.mean - angle, atol=1e-4)
+
+
+@pytest.mark.parametrize("phase", ["fixed", "per_sound", "per_dataset"])
+def test_true_angles_are_spread_evenly_over_their_posteriors(phase):
+    stimulus = ToneStimulus(phase=phase)
+    sounds = stimulus.draw(1500, seed=5)
+    judgement = IdealObserver(stimulus, 12).judge(sounds.events, sounds.angle)
+    assert kstest(judgement.below, "uniform").pvalue > 1e-3
+    for level in (0.68, 0.95):
+        covered = np.mean(np.abs(2 * judgement.below - 1) <= level)
+        assert covered == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 1500))
+
+
+def test_spikes_that_say_nothing_cost_as_much_as_guessing():
+    stimulus = ToneStimulus(rate_max=0)
+    sounds = stimulus.draw(5, seed=1)
+    judgement = IdealObserver(stimulus, 12).judge(sounds.events, sounds.angle)
+    np.testing.assert_allclose(judgement.log_class, -math.log(12))
+    np.testing.assert_allclose(judgement.log_density, -math.log(math.pi))

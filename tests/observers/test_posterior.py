@@ -107,3 +107,14 @@ def test_grids_of_their_own_say_the_same(n_classes):
 def test_no_classes_are_refused():
     with pytest.raises(UserError, match="number of classes is 0"):
         gaussian(0, 0.1).class_mass(0)
+
+
+@cases
+def test_probability_below_and_density_at_an_angle_of_each_sound(centre, sd):
+    expected = truth(centre, sd)
+    angle = np.array([-1.0, -0.98, 0.1, centre, 0.97, 1.0])
+    angle = angle[np.abs(angle) <= LIMIT]
+    one = gaussian(centre, sd)
+    posterior = Posterior(one.angle, np.repeat(one.density, len(angle), axis=0), LIMIT)
+    np.testing.assert_allclose(posterior.below(angle), expected.cdf(angle), atol=1e-3)
+    np.testing.assert_allclose(posterior.density_at(angle), expected.pdf(angle), atol=2e-3 * expected.pdf(angle).max())

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +24,7 @@ import torch
 from numpy import fft
 from torch import Tensor
 
-from spikeloc.angles import class_width
+from spikeloc.angles import class_of_angle, class_width
 from spikeloc.compiled import kernel, over_sounds
 from spikeloc.observers.coincidences import Ears
 from spikeloc.observers.likelihood import EarLikelihood, ear_likelihood
@@ -34,7 +35,7 @@ from spikeloc.readout import Decision
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["IdealObserver"]
+__all__ = ["IdealObserver", "Judgement"]
 
 BLOCK = 1 << 18  # numbers in a table of one block of sounds: some tables of 2 MB are in memory for each thread
 PARTS = 16  # partial sums of the shared phase's likelihood, so that it does not depend on the number of threads
@@ -44,6 +45,24 @@ UNDERFLOW = -740.0  # exp of less is 0
 STRIDE = 4  # of a direct sum over phases: the grid has 8 points to a standard deviation of a sound's own phase
 
 Use = Callable[[np.ndarray, Posterior], None]  # takes the posteriors of sounds with these indices
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What posteriors say about the true angles of sounds.
+
+    below              probability of smaller angles; evenly spread over 0 to 1 if the posteriors are right   [batch]
+    log_density        logarithm of the density at the true angle, per radian                                 [batch]
+    log_class          logarithm of the probability of the true class                                         [batch]
+    error              posterior mean less true angle, radians                                                [batch]
+
+    The means of -log_density, -log_class and error^2 are the least that a decoder can lose on average.
+    """
+
+    below: np.ndarray
+    log_density: np.ndarray
+    log_class: np.ndarray
+    error: np.ndarray
 
 
 class IdealObserver:
@@ -80,11 +99,24 @@ class IdealObserver:
             label[sounds] = posterior.class_mass(self.n_classes).argmax(axis=1)
             uncertainty[sounds] = posterior.sd
 
-        if self._near_peak is None:
-            self._whole_circles(events, decide_some)
-        else:
-            self._near_peaks(self._near_peak, events, decide_some)
+        self._each(events, decide_some)
         return Decision(torch.from_numpy(angle), torch.from_numpy(label), torch.from_numpy(uncertainty))
+
+    def judge(self, spikes: Tensor | SpikeEvents, angle: Tensor) -> Judgement:
+        """What the posteriors say about the true angles, radians [batch]. Raises UserError."""
+        events = read_events(spikes, self.stimulus)
+        true, label = angle.double().numpy(), class_of_angle(angle, self.n_classes, self.stimulus.max_ipd).numpy()
+        below, density, mass, error = np.zeros((4, events.n_sounds))
+
+        def judge_some(sounds: np.ndarray, posterior: Posterior) -> None:
+            below[sounds], density[sounds] = posterior.below(true[sounds]), posterior.density_at(true[sounds])
+            mass[sounds] = posterior.class_mass(self.n_classes)[np.arange(len(sounds)), label[sounds]]
+            error[sounds] = posterior.mean - true[sounds]
+
+        self._each(events, judge_some)
+        # No more certain than a double-precision number can say.
+        density, mass = (np.maximum(each, np.finfo(float).tiny) for each in (density, mass))
+        return Judgement(below, np.log(density), np.log(mass), error)
 
     def localise(self, spikes: Tensor | SpikeEvents) -> Tensor:
         """Posterior medians in radians, [batch]; positive on the right."""
@@ -122,6 +154,13 @@ class IdealObserver:
         if self.stimulus.phase == "per_dataset" or self._points is not None:
             return None
         return NearPeak.of(self.stimulus, self.likelihood)
+
+    def _each(self, events: SpikeEvents, use: Use) -> None:
+        """Hand the posterior of every sound to ``use``, the fastest way."""
+        if self._near_peak is None:
+            self._whole_circles(events, use)
+        else:
+            self._near_peaks(self._near_peak, events, use)
 
     def _near_peaks(self, near_peak: NearPeak, events: SpikeEvents, use: Use) -> None:
         """As :meth:`_whole_circles`; the whole circle only for those sounds that need it."""

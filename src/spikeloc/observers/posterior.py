@@ -58,9 +58,9 @@ class Posterior:
         return below
 
     def _below_angle(self, angle: np.ndarray) -> np.ndarray:
-        """The integral up to angles [k] within the range: [batch, k]; Hermite's cubic between grid points."""
+        """The integral up to angles [k] or [batch, k] within the range: [batch, k]; Hermite's cubic between points."""
         cell, s = self._cell(angle)
-        cell = np.broadcast_to(cell, (len(self.density), len(angle)))
+        cell = np.broadcast_to(cell, (len(self.density), angle.shape[-1]))
         low, high = np.take_along_axis(self._below, cell, 1), np.take_along_axis(self._below, cell + 1, 1)
         f0, f1 = np.take_along_axis(self.density, cell, 1), np.take_along_axis(self.density, cell + 1, 1)
         slopes = s * (1 - s) ** 2 * f0 - s**2 * (1 - s) * f1
@@ -68,7 +68,9 @@ class Posterior:
         return below
 
     def _cell(self, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The grid point below each of some angles [k], and the place between it and the next: each [1 or batch, k]."""
+        """The grid point below each of some angles [k] or [batch, k], and the place between it and the next: each [1 or
+        batch, k].
+        """
         last = self.angle.shape[-1] - 2
         place = np.clip((angle - np.atleast_2d(self.angle)[:, :1]) / self.spacing, 1, last)
         cell = np.minimum(place.astype(np.int64), last - 1)
@@ -83,7 +85,7 @@ class Posterior:
 
     def quantile(self, probability: float) -> np.ndarray:
         """The angle below which this much of the probability lies: [batch] radians."""
-        ends = self._below_angle(np.array([-self.limit, self.limit]))
+        ends = self._below_angle(self._ends)
         target = ends[:, 0] + probability * (ends[:, 1] - ends[:, 0])
         last = self.angle.shape[-1] - 3
         cell = np.clip((self._below[:, 1:-1] <= target[:, None]).sum(axis=1), 1, last)
@@ -96,6 +98,31 @@ class Posterior:
         s = np.where(root > 0, share * (f0 + f1) / np.where(root > 0, root, 1), share)
         angle: np.ndarray = np.clip(self.angle[..., 0] + (cell + s) * self.spacing, -self.limit, self.limit)
         return angle
+
+    def below(self, angle: np.ndarray) -> np.ndarray:
+        """Probability below an angle of each sound, radians [batch]: [batch]."""
+        low, at, high = (self._below_angle(each)[:, 0] for each in (self._ends[:1], angle[:, None], self._ends[1:]))
+        share: np.ndarray = np.clip((at - low) / (high - low), 0, 1)
+        return share
+
+    def density_at(self, angle: np.ndarray) -> np.ndarray:
+        """Probability density at an angle of each sound, radians [batch]: [batch] per radian.
+
+        By Lagrange's cubic through the four nearest grid points.
+        """
+        cell, s = self._cell(angle[:, None])
+        cell, s = np.broadcast_to(np.clip(cell, 1, self.angle.shape[-1] - 3), (len(angle), 1)), s[:, 0]
+        f = [np.take_along_axis(self.density, cell + shift, 1)[:, 0] for shift in (-1, 0, 1, 2)]
+        outer = s * (s - 1) * ((2 - s) * f[0] + (s + 1) * f[3]) / 6
+        inner = (s + 1) * (s - 2) * ((s - 1) * f[1] - s * f[2]) / 2
+        density = np.maximum(outer + inner, 0)
+        low, high = self._below_angle(self._ends).T
+        at: np.ndarray = density / ((high - low) * self.spacing)
+        return at
+
+    @property
+    def _ends(self) -> np.ndarray:
+        return np.array([-self.limit, self.limit])
 
     @cached_property
     def median(self) -> np.ndarray:

@@ -1,0 +1,142 @@
+"""What a tone's scores are held against: bounds, thresholds, calibration, the units of a head, and plain warnings.
+
+| key of the metrics   | meaning                                                                                       |
+|----------------------|-----------------------------------------------------------------------------------------------|
+| `bound`              | Cramér-Rao bound: `sd_deg`, `mean_absolute_error_deg` (and `_us`), `accuracy`; None where it  |
+|                      | says nothing                                                                                  |
+| `least_loss`         | the ideal observer's loss: none is lower on average (cross-entropy of its classes, negative   |
+|                      | logarithm of its density at the true angle, or mean square of its error, as the readout's)    |
+| `calibration`        | by observer: do true angles lie in its intervals as often as it says                          |
+|                      | (:mod:`spikeloc.calibration`)                                                                 |
+| `thresholds`         | just-noticeable differences (:mod:`spikeloc.thresholds`)                                      |
+| `head`               | what the range of angles is for a head (:mod:`spikeloc.physical`)                             |
+| `notes`              | what a reader must know, a sentence each                                                      |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from spikeloc.azimuth import HEAD_RADIUS
+from spikeloc.calibration import calibration, levels_of_normal, levels_of_posterior
+from spikeloc.observers.bounds import Bounds, bounds
+from spikeloc.observers.ideal import IdealObserver, Judgement
+from spikeloc.observers.observer import Observer
+from spikeloc.physical import head_account, is_natural
+from spikeloc.readout import Decision, Readout
+from spikeloc.recipe import Recipe
+from spikeloc.stimuli import ToneStimulus
+from spikeloc.thresholds import thresholds
+
+__all__ = ["yardsticks"]
+
+MOST_SOUNDS = 2048  # that the ideal observer is asked about once more
+ENOUGH = 50  # sounds: fewer tell no threshold
+
+Interval = Callable[[int, int], tuple[float, float]]
+
+
+def yardsticks(
+    recipe: Recipe,
+    observers: Mapping[str, Observer],
+    angle: Tensor,
+    decisions: Mapping[str, Decision],
+    *,
+    seed: int,
+    interval: Interval,
+    radius: float = HEAD_RADIUS,
+) -> dict[str, Any]:
+    """All of the above for test sounds of a seed.
+
+    angle       true angles of the test sounds, radians [n]
+    decisions   of each observer by its name, "ideal" among them, about those sounds
+    interval    gives the 95 % interval of a proportion: successes and n
+    radius      of the head, metres
+    """
+    stimulus, ideal, n = recipe.stimulus, observers["ideal"], len(angle)
+    assert isinstance(ideal, IdealObserver)
+    first = min(n, MOST_SOUNDS)
+    judgement = ideal.judge(stimulus.draw(first, seed=seed, stream="test").events, angle[:first])
+    bound = _least(stimulus, recipe.readout.classes, n)
+    asked = {name: observers[name] for name in ("ideal", "network") if name in observers}
+    if recipe.readout.kind == "class":
+        asked.pop("network", None)
+    speechless = math.isinf(bound.sd)
+    found: dict[str, Any] = {
+        "bound": _written(bound, stimulus, radius),
+        "least_loss": _least_loss(judgement, recipe.readout, stimulus.max_ipd),
+        "calibration": _calibration(angle, decisions, judgement, interval),
+        "head": head_account(stimulus, radius),
+    }
+    if n >= ENOUGH and not speechless:
+        found["thresholds"] = thresholds(asked, stimulus, n=n, seed=seed)
+    return found | {"notes": _notes(recipe, bound, n, "network" in observers)}
+
+
+def _least(stimulus: ToneStimulus, n_classes: int, n: int) -> Bounds:
+    return bounds(stimulus, n_classes, n_sharing=n if stimulus.phase == "per_dataset" else 1)
+
+
+def _written(bound: Bounds, stimulus: ToneStimulus, radius: float) -> dict[str, Any] | None:
+    if not 0 < bound.sd < math.inf:
+        return None
+    error = bound.mean_absolute_error
+    found = {"sd_deg": math.degrees(bound.sd), "mean_absolute_error_deg": math.degrees(error)}
+    if is_natural(stimulus, radius):
+        found["mean_absolute_error_us"] = 1e6 * error / (2 * math.pi * stimulus.frequency)
+    return found | {"accuracy": bound.accuracy}
+
+
+def _least_loss(judgement: Judgement, readout: Readout, limit: float) -> float:
+    match readout.kind:
+        case "class":
+            return float(-judgement.log_class.mean())
+        case "direction":
+            return float(-judgement.log_density.mean())
+        case "angle":
+            return float(np.square(judgement.error / limit).mean())
+
+
+def _calibration(
+    angle: Tensor, decisions: Mapping[str, Decision], judgement: Judgement, interval: Interval
+) -> dict[str, Any]:
+    """Of the ideal observer's posteriors, and of the network where it says how sure it is."""
+    ideal, n = decisions["ideal"], len(judgement.below)
+    assert ideal.uncertainty is not None
+    asked = Decision(ideal.angle[:n], ideal.label[:n], ideal.uncertainty[:n])
+    found = {"ideal": calibration(angle[:n], asked, levels_of_posterior(judgement.below), interval)}
+    network = decisions.get("network")
+    if network is not None and network.uncertainty is not None:
+        found["network"] = calibration(angle, network, levels_of_normal(angle, network), interval)
+    return found
+
+
+def _notes(recipe: Recipe, bound: Bounds, n: int, trained: bool) -> list[str]:
+    classes, notes = recipe.readout.classes, []
+    if math.isinf(bound.sd):
+        notes.append(
+            "These spikes say nothing about the angle, because their probabilities do not depend on it: every observer "
+            "is at chance."
+        )
+    elif n < ENOUGH:
+        notes.append(f"There is no just-noticeable difference: {n} test sounds are fewer than {ENOUGH}.")
+    elif trained and recipe.readout.kind == "class":
+        width = math.degrees(2 * recipe.stimulus.max_ipd / classes)
+        notes.append(
+            f"The network has no just-noticeable difference: it answers with one of {classes} class"
+            f"{'es' if classes > 1 else ''}, {width:.3g}° wide, so a threshold would tell how near the midline a class "
+            f"ends. A readout of kind 'direction' or 'angle' has one."
+        )
+    if bound.sd == 0:
+        notes.append(
+            "There is no Cramér-Rao bound: the spike probability has an edge, so errors fall faster than any bound of "
+            "that kind."
+        )
+    if classes == 1:
+        notes.append("There is one class: every answer is right, and accuracy says nothing.")
+    return notes
