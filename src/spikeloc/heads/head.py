@@ -82,7 +82,7 @@ class Head:
     def impulse_responses(self, azimuth: np.ndarray | float, sample_rate: float) -> np.ndarray:
         """Responses at a sample rate, left ear first: azimuth [n] rad -> [n, 2, taps] float32.
 
-        All start later by one constant, whole number of samples at ``self.sample_rate`` and ``sample_rate`` each.
+        All start late by one constant, :meth:`latency`, that leaves room for what band limits spread ahead.
         """
         taps, length, spectra, frequencies = self._at(float(sample_rate))
         left, right, part = self._neighbours(np.atleast_1d(np.asarray(azimuth, dtype=np.float64)))
@@ -92,6 +92,14 @@ class Head:
         turns = delay.astype(np.float32)[..., None] * frequencies
         spectrum *= np.exp(np.complex64(-2j * math.pi) * turns)
         return np.fft.irfft(spectrum, length)[..., :taps]
+
+    def latency(self, sample_rate: float) -> int:
+        """Samples by which the earliest response's onset is late in :meth:`impulse_responses`, for any azimuth."""
+        return ROOM + round(LEAD * sample_rate / self.sample_rate)
+
+    def longest(self, sample_rate: float) -> int:
+        """Taps of :meth:`impulse_responses` at a sample rate."""
+        return self._at(float(sample_rate))[0]
 
     def onset_delays(self, azimuth: np.ndarray | float) -> np.ndarray:
         """When the responses begin: azimuth [n] rad -> [n, 2] s, left ear first, from the earliest of all."""
