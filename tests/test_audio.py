@@ -17,10 +17,12 @@ from spikeloc.audio import (
     inspect_audio,
     read_audio,
     resample,
+    shipped_sounds,
     stereo,
     write_audio,
 )
 from spikeloc.errors import UserError
+from spikeloc.heads import load_head
 
 RATE = 44100
 
@@ -229,3 +231,31 @@ def test_libraries_are_imported_when_needed():
     code = "import sys, spikeloc.audio, spikeloc.heads; print({'soundfile', 'soxr', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_shipped_speech_has_one_channel_and_is_small():
+    sounds = shipped_sounds()
+    for name in ("speech-1", "speech-2"):
+        recording = read_audio(sounds[name].path)
+        assert recording.samples.shape[1] == 1
+        assert 2 < recording.seconds < 6
+        assert sounds[name].azimuth is None
+        assert sounds[name].path.stat().st_size < 150_000
+
+
+def test_demo_comes_from_where_it_says():
+    """Of all azimuths its phases between the ears fit 40 deg best, and the right ear is louder."""
+    demo = shipped_sounds()["demo"]
+    assert demo.azimuth == pytest.approx(np.radians(40))
+    assert demo.path.stat().st_size < 400_000
+    recording = stereo(read_audio(demo.path))
+    length, rate = 2**18, recording.sample_rate
+    frequency = np.fft.rfftfreq(length, 1 / rate)
+    band = (frequency > 200) & (frequency < 3000)
+    azimuths = np.arange(-90, 91, 5)
+    heard = np.fft.rfft(recording.samples.T, length)[:, band]
+    known = np.fft.rfft(load_head("kemar").impulse_responses(np.radians(azimuths), rate), length)[..., band]
+    between = known[:, 0] * known[:, 1].conj()
+    match = (heard[0] * heard[1].conj() * between.conj() / np.abs(between)).sum(axis=-1).real
+    assert azimuths[match.argmax()] == 40
+    assert recording.samples[:, 1].std() > 1.3 * recording.samples[:, 0].std()

@@ -7,24 +7,29 @@ SoX resampler, both imported when first needed.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikeloc.errors import UserError
+from spikeloc.units import read_quantity
 
 __all__ = [
     "AudioFile",
     "Recording",
     "Resampler",
+    "ShippedSound",
     "blocks_of",
     "inspect_audio",
     "read_audio",
     "resample",
+    "shipped_sounds",
     "stereo",
     "write_audio",
 ]
@@ -67,6 +72,30 @@ class AudioFile:
     def seconds(self) -> float:
         """How long it lasts."""
         return self.samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class ShippedSound:
+    """A sound that comes with the package: its file, what is said, and for stereo where it comes from in radians."""
+
+    path: Path
+    text: str
+    azimuth: float | None = None
+
+
+@cache
+def shipped_sounds() -> dict[str, ShippedSound]:
+    """Sounds that come with the package, by name: speech of one channel, and ``demo``, speech from a known azimuth."""
+    folder = Path(__file__).parent / "sounds"
+    entries = tomllib.loads((folder / "sounds.toml").read_text(encoding="utf-8"))
+    return {
+        name: ShippedSound(
+            folder / entry["file"],
+            entry["text"],
+            read_quantity(entry["azimuth"], "angle") if "azimuth" in entry else None,
+        )
+        for name, entry in entries.items()
+    }
 
 
 def inspect_audio(path: str | Path) -> AudioFile:

@@ -144,6 +144,12 @@ def test_excerpts_are_not_silent(settings):
     assert all(power_in(sound, 300, 700) > 0.8 for sound in sounds)
 
 
+def test_shipped_speech_is_a_source():
+    sound = SourceSettings(kinds=("files",), files=("speech-1", "speech-2")).draw(1, RATE, 0.25)
+    assert len(sound) == 5000
+    assert sound.std() > 0.9
+
+
 def test_a_recording_shorter_than_asked_stands_in_zeros():
     found = excerpt(generator(1, 2), np.ones(10, dtype=np.float32), 30)
     assert (found == 1).sum() == 10

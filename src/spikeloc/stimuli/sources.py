@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from spikeloc.audio import read_audio, resample
+from spikeloc.audio import read_audio, resample, shipped_sounds
 from spikeloc.errors import UserError
 from spikeloc.settings import Frequency, Settings, Time
 from spikeloc.stimuli import waveforms
@@ -54,7 +54,7 @@ class SourceSettings(Settings):
     ramp: Time = Field(10 * ms, ge=0)
     """Length of the raised-cosine ramps at both ends."""
     files: tuple[str, ...] = ()
-    """Sound files to take excerpts from, for the kind "files"."""
+    """Sound files to take excerpts from, for the kind "files"; "speech-1" and "speech-2" are shipped."""
 
     @model_validator(mode="after")
     def _check(self) -> SourceSettings:
@@ -128,8 +128,12 @@ def ramped(signal: np.ndarray, ramp: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def read_source(path: str | Path, sample_rate: float) -> np.ndarray:
-    """A sound file as one channel (the mean of its own) at a sample rate: [n] float32, not to be written to."""
-    recording = read_audio(path)
+    """A sound file as one channel (the mean of its own) at a sample rate: [n] float32, not to be written to.
+
+    path    of the file, or the name of a shipped sound
+    """
+    shipped = shipped_sounds().get(str(path))
+    recording = read_audio(path if shipped is None else shipped.path)
     mono = resample(recording.samples.mean(axis=1), recording.sample_rate, sample_rate)
     if not np.any(mono):
         raise UserError(f"{path} is silent throughout; choose a sound file with sound in it")
