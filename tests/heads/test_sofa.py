@@ -108,6 +108,7 @@ def sideways(elevation):
         ({"arrays": {"Data.IR": np.ones((36, 4, 64))}}, "2 ears"),
         ({"arrays": {"Data.IR": np.zeros((36, 2, 64))}}, "silent"),
         ({"arrays": {"Data.IR": np.full((36, 2, 64), np.nan)}}, "not finite"),
+        ({"arrays": {"Data.IR": np.full((36, 2, 64), 1e200)}}, "absurdly large"),
         ({"arrays": {"Data.SamplingRate": np.array([0.0])}}, "sampling rate of 0 Hz"),
         ({"arrays": {"ListenerView": np.eye(3)}}, "turns the listener"),
         ({"directions": 6}, "measured all around"),

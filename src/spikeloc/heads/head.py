@@ -61,8 +61,10 @@ class Head:
                 f"{math.degrees(gaps.max()) if len(gaps) else 360:.3g} deg; it needs a full circle of different "
                 f"directions, at most {math.degrees(MAX_GAP):.0f} deg apart; use a head measured all around"
             )
-        for array in (self.azimuths, self.responses, self.delays):
+        for name in ("azimuths", "responses", "delays"):
+            array = getattr(self, name).copy()
             array.setflags(write=False)
+            object.__setattr__(self, name, array)
 
     @classmethod
     def of_responses(
@@ -189,9 +191,11 @@ class Head:
             taps = math.ceil(seconds * sample_rate) + 2 * ROOM
             length = 2 ** math.ceil(math.log2(taps + ROOM))
             frequencies = np.fft.rfftfreq(length, 1 / sample_rate)
-            samples = np.arange(self.responses.shape[-1]) / self.sample_rate
-            turns = np.exp(-2j * math.pi * frequencies[:, None] * samples)
-            spectra = self.responses @ turns.T * np.exp(-2j * math.pi * frequencies * ROOM / sample_rate)
+            samples = np.arange(self.responses.shape[-1]) / self.sample_rate + ROOM / sample_rate
+            turns = 2 * math.pi * samples[:, None] * frequencies
+            # Two real products are several times as fast as a complex one.
+            spectra = self.responses @ np.cos(turns).astype(np.float32) + 0j
+            spectra.imag = self.responses @ -np.sin(turns).astype(np.float32)
             if sample_rate != self.sample_rate:
                 spectra *= _fade(frequencies, min(sample_rate, self.sample_rate) / 2)
             entry = (taps, length, spectra.astype(np.complex64), frequencies.astype(np.float32))

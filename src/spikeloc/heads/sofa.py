@@ -19,6 +19,7 @@ __all__ = ["read_sofa"]
 CONVENTION = "SimpleFreeFieldHRIR"
 LEVEL = math.radians(1)  # of elevation either way that counts as horizontal
 SAME = math.radians(0.01)  # of azimuth within which two directions are one
+SMALLEST, LARGEST = 1e-9, 1e6  # peaks of responses that can be meant
 ADVICE = "choose a SOFA file with a free-field head (SimpleFreeFieldHRIR)"
 
 
@@ -42,9 +43,11 @@ def read_sofa(path: str | Path) -> Head:
             kind, units = _text(position.get("Type", "spherical")), _text(position.get("Units", "degree"))
             title = _text(file.attrs.get("ListenerShortName", "")) or _text(file.attrs.get("Title", ""))
             citation = _text(file.attrs.get("References", ""))
-    except OSError as error:
+    except UserError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a SOFA (HDF5) file: it is damaged, cut short or something else; "
-                        f"copy it again ({str(error).splitlines()[0]})") from None  # fmt: skip
+                        f"copy it again ({(str(error).splitlines() or ['no reason known'])[0]})") from None  # fmt: skip
     _check_shapes(path, values)
     azimuth, elevation, distance = _spherical(values["SourcePosition"], kind, units)
     responses, rate = _responses(values), float(values["Data.SamplingRate"].ravel()[0])
@@ -55,8 +58,9 @@ def read_sofa(path: str | Path) -> Head:
     chosen = _horizontal(azimuth, elevation, distance)
     if len(chosen) == 0:
         raise UserError(f"{path} has no horizontal directions (elevation 0 deg) among its {len(azimuth)}; {ADVICE}")
-    if not np.abs(responses[chosen]).max(axis=-1).all() or not np.isfinite(responses[chosen]).all():
-        raise UserError(f"{path} has impulse responses that are silent or not finite numbers; {ADVICE}")
+    peaks = np.abs(responses[chosen]).max(axis=-1)
+    if not ((peaks > SMALLEST) & (peaks < LARGEST)).all():  # false for NaN too
+        raise UserError(f"{path} has impulse responses that are silent, absurdly large or not finite numbers; {ADVICE}")
     return Head.of_responses(title or path.stem, rate, -azimuth[chosen], responses[chosen], citation)
 
 
