@@ -11,20 +11,30 @@ from spikeloc.stimuli import Sounds, ToneStimulus
 
 __all__ = ["batches_of"]
 
-AHEAD = 2  # batches drawn before they are needed
+AHEAD = 1  # draws that are under way or waiting
+ROWS = 2**16  # time steps of all sounds of a draw, unless one batch has more
 
 
 def batches_of(stimulus: ToneStimulus, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
-    """The sounds with these indices of a stream, ``size`` at a time, in order; at most a few batches are in memory."""
-    parts = [indices[first : first + size] for first in range(0, len(indices), size)]
+    """The sounds with these indices of a stream, ``size`` at a time, in order; at most a few batches are in memory.
+
+    Small batches are drawn several at once: every draw has a fixed cost.
+    """
+    several = size * max(1, ROWS // (size * stimulus.n_steps))
+    draws = [indices[first : first + several] for first in range(0, len(indices), several)]
     with ThreadPoolExecutor(1, thread_name_prefix="spikeloc-draw") as drawer:
-        waiting = [drawer.submit(stimulus.draw, seed=seed, stream=stream, indices=part) for part in parts[:AHEAD]]
+        waiting = [drawer.submit(stimulus.draw, seed=seed, stream=stream, indices=part) for part in draws[:AHEAD]]
         try:
-            for following in [*parts[AHEAD:], *[None] * min(AHEAD, len(parts))]:
+            for following in [*draws[AHEAD:], *[None] * min(AHEAD, len(draws))]:
                 sounds = waiting.pop(0).result()
                 if following is not None:
                     waiting.append(drawer.submit(stimulus.draw, seed=seed, stream=stream, indices=following))
-                yield sounds
+                if len(sounds) <= size:
+                    yield sounds
+                    continue
+                for first in range(0, len(sounds), size):
+                    last = min(first + size, len(sounds))
+                    yield Sounds(sounds.angle[first:last], sounds.events.sounds(first, last))
         finally:
             for task in waiting:
                 task.cancel()

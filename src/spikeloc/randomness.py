@@ -16,11 +16,9 @@ import numpy as np
 import torch
 
 from spikeloc.compiled import inlined, kernel
+from spikeloc.compiled.hashing import FIRST_FACTOR, GOLDEN, SECOND_FACTOR
 
 __all__ = ["mix", "permutation", "sound_keys", "torch_generator", "uniform", "word"]
-
-# Odd constant of the golden ratio: consecutive counters become far apart before they are mixed.
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @inlined
@@ -29,15 +27,15 @@ def mix(z: np.uint64) -> np.uint64:
 
     Source: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators", with Stafford's variant 13.
     """
-    z = np.uint64((z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
-    z = np.uint64((z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
+    z = np.uint64((z ^ (z >> np.uint64(30))) * np.uint64(FIRST_FACTOR))
+    z = np.uint64((z ^ (z >> np.uint64(27))) * np.uint64(SECOND_FACTOR))
     return np.uint64(z ^ (z >> np.uint64(31)))
 
 
 @inlined
 def word(key: np.uint64, counter: np.uint64) -> np.uint64:
     """Random number ``counter`` of a key: 64 independent bits."""
-    return mix(np.uint64(key + (counter + np.uint64(1)) * GOLDEN))
+    return mix(np.uint64(key + (counter + np.uint64(1)) * np.uint64(GOLDEN)))
 
 
 @kernel

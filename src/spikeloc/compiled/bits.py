@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["bytes_above", "bytes_below", "count_ones", "write_sums"]
+__all__ = ["bytes_above", "count_ones", "write_sums"]
 
 _BYTE, _SHORT, _INDEX, _WORD = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _SIXTEEN_BYTES, _EIGHT_SHORTS = ir.VectorType(_BYTE, 16), ir.VectorType(_SHORT, 8)
@@ -37,12 +37,6 @@ def _bytes_compared(symbol: str) -> Any:
         return builder.zext(builder.bitcast(found, _SHORT), _WORD)
 
     return build
-
-
-@intrinsic  # type: ignore[misc]
-def bytes_below(_: Any, low: Any, high: Any, array: Any, position: Any) -> Any:  # noqa: ARG001
-    """Bit i says whether byte i of two uint64, lowest first, is less than ``array[position + i]``, a uint8; 16 bits."""
-    return types.uint64(types.uint64, types.uint64, array, types.uint64), _bytes_compared("<")
 
 
 @intrinsic  # type: ignore[misc]

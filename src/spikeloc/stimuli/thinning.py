@@ -61,9 +61,11 @@ def draw_spikes(
     plan = _plan(law, left_delays.tobytes(), right_delays.tobytes(), n_steps)
     draw = draw_dense if isinstance(plan.tables, DenseTables) else draw_sparse
     n_sounds, n_fibres = len(keys), len(left_delays)
-    offsets = np.stack([left_offset, right_offset], axis=1)
+    offsets = np.empty((n_sounds, 2))
+    offsets[:, 0], offsets[:, 1] = left_offset, right_offset
     turns = in_turns(offsets)
-    expected = np.take_along_axis(plan.expected, to_cells(turns), axis=0).sum(axis=1)
+    left_cell, right_cell = to_cells(turns).T
+    expected = plan.expected[left_cell, 0] + plan.expected[right_cell, 1]
     room = np.minimum(expected + DEVIATIONS * np.sqrt(expected) + 32, 2 * n_fibres * n_steps)
     sizes = np.full(n_sounds + 1, FULL)
     start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeloc.compiled import inlined, kernel, trailing_zeros
-from spikeloc.compiled.bits import bytes_above, bytes_below
+from spikeloc.compiled.hashing import bytes_decided
 from spikeloc.randomness import word
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.thinning_cells import CELL_BITS, CELLS, bin_probability, in_turns, over_arc, to_cells
@@ -24,10 +24,11 @@ from spikeloc.stimuli.thinning_marks import FULL, MORE, ROWS, byte_neurons, list
 __all__ = ["DenseTables", "dense_tables", "draw_dense"]
 
 U = np.uint64
-ZERO, ONE, TWO, EIGHT, SIXTEEN, BYTE, BITS16 = U(0), U(1), U(2), U(8), U(16), U(0xFF), U(0xFFFF)
+ZERO, ONE, TWO, FOUR, EIGHT, BYTE, BITS16, BITS32 = U(0), U(1), U(2), U(4), U(8), U(0xFF), U(0xFFFF), U(0xFFFFFFFF)
+ALL, HALF = U(2**64 - 1), U(0xFFFF0000FFFF)  # of what 32 bytes decide: everything, or what the first 16 do
 REST = U(2**63)
 CELL_SHIFT = U(64 - CELL_BITS)
-WIDE = 16
+WIDE = U(16)
 MOST_ROW_ENTRIES = 2**17  # of a table; fewer phases where there are many fibres
 
 
@@ -39,9 +40,9 @@ class DenseTables(NamedTuple):
     row_bits: int
     """A turn has 2^row_bits phases."""
     row_low: np.ndarray
-    """Bytes below this spike: uint8 [ear, phase, w], flat."""
+    """Bytes below this spike: uint8 [ear, phase, w], flat, and 16 more."""
     row_high: np.ndarray
-    """Bytes above this do not: uint8 [ear, phase, w], flat."""
+    """Bytes above this do not: the same."""
     low: np.ndarray
     """The same for 16-bit numbers in each cell: uint16 [CELLS]."""
     high: np.ndarray
@@ -61,7 +62,7 @@ class DenseTables(NamedTuple):
 def dense_tables(law: RateLaw, bounds: tuple[np.ndarray, np.ndarray], delays: np.ndarray) -> DenseTables:
     """Tables for a law with these bounds in each cell, and delays [2, F] in radians."""
     n_fibres = delays.shape[1]
-    width = -(-n_fibres // WIDE) * WIDE
+    width = -(-n_fibres // 16) * 16
     row_bits = max(7, min(10, (MOST_ROW_ENTRIES // width).bit_length() - 1))
     per_row = CELLS >> row_bits
     turns = in_turns(delays)
@@ -76,8 +77,8 @@ def dense_tables(law: RateLaw, bounds: tuple[np.ndarray, np.ndarray], delays: np
     return DenseTables(
         n_fibres,
         row_bits,
-        row_low.reshape(-1),
-        row_high.reshape(-1),
+        np.append(row_low, np.zeros(16, np.uint8)),
+        np.append(row_high, np.zeros(16, np.uint8)),
         low,
         high,
         np.pad(turns, padding).reshape(-1),
@@ -107,22 +108,22 @@ def draw_dense(
     row_bytes = U(len(tables.neurons))
     most = min(U(ROWS), U(65536) // row_bytes)
     marks = np.zeros((most * row_bytes) >> U(3), dtype=np.uint64)
-    marks16 = marks.view(np.uint16)
+    marks32 = marks.view(np.uint32)
     places = np.empty(most * row_bytes + U(MORE), dtype=np.uint16)
-    unsettled = np.empty(most * U(len(tables.delays)) // SIXTEEN, dtype=np.uint64)
+    unsettled = np.empty(((most * row_bytes) >> TWO) + ONE, dtype=np.uint64)
     for sound in range(U(first), U(last)):
         n, begin, room, end = ZERO, ZERO, rooms[sound], rooms[sound + ONE]
         while begin < U(n_steps) and n < FULL:
             rows = min(most, U(n_steps) - begin)
             n_unsettled = ZERO
-            for t in range(begin, begin + rows):
+            for row in range(rows):
                 for ear in range(TWO):
-                    turn, column = turns[sound, ear] + t * step, (TWO * (t - begin) + ear) * (row_bytes >> TWO)
+                    turn = turns[sound, ear] + (begin + row) * step
                     n_unsettled = _draw_row(
-                        keys[sound], ear, t, U(n_steps), turn, tables, unsettled, n_unsettled, marks16, column
+                        keys[sound], ear, begin, row, U(n_steps), turn, tables, unsettled, n_unsettled, marks32
                     )
             for i in range(n_unsettled):
-                _settle(unsettled[i], keys[sound], sound, begin, U(n_steps), offsets, turns, step, tables, marks16)
+                _settle(unsettled[i], keys[sound], sound, begin, U(n_steps), offsets, turns, step, tables, marks32)
             counts = ONE + sound * U(n_steps) + begin
             n = list_rows(marks, ZERO, rows, tables.neurons, places, staged, room, n, end, start, counts)
             begin += rows
@@ -133,28 +134,30 @@ def draw_dense(
 def _draw_row(
     key: np.uint64,
     ear: int,
-    t: int,
+    begin: np.uint64,
+    row: int,
     n_steps: np.uint64,
     turn: np.uint64,
     tables: DenseTables,
     unsettled: np.ndarray,
     n_unsettled: np.uint64,
     marks: np.ndarray,
-    column: np.uint64,
 ) -> np.uint64:
-    """Mark an ear's spikes of one step, at phase ``turn``, from ``column`` on; list what a byte does not decide."""
+    """Mark an ear's spikes of step begin + row, at phase ``turn``; list what a byte does not decide."""
     width = U(len(tables.delays)) >> ONE
-    n_groups = width // SIXTEEN
-    counter = TWO * n_groups * (ear * n_steps + t)
+    n_groups, last_bits = (width + U(31)) >> U(5), HALF if width & WIDE != ZERO else ALL
+    counter = (width >> U(3)) * (ear * n_steps + begin + row)
     place = ((ear << U(tables.row_bits)) + (turn >> U(64 - tables.row_bits))) * width
+    column = (TWO * row + ear) * (U(len(tables.neurons)) >> U(3))
+    about = (TWO * row + ear) << U(48)
     for group in range(n_groups):
-        low, high = word(key, counter + TWO * group), word(key, counter + TWO * group + ONE)
-        spikes = bytes_below(low, high, tables.row_low, place + SIXTEEN * group)
-        unsure = BITS16 & ~(spikes | bytes_above(low, high, tables.row_high, place + SIXTEEN * group))
-        marks[column + group] = np.uint16(spikes)
-        if unsure != ZERO:
-            unsettled[n_unsettled] = t << U(32) | ear << U(31) | group << SIXTEEN | unsure
-            n_unsettled += ONE
+        known = bytes_decided(key, counter + FOUR * group, tables.row_low, tables.row_high, place + (group << U(5)))
+        if group == n_groups - ONE:
+            known &= last_bits
+        marks[column + group] = np.uint32(known)
+        # Always written, and kept if there is anything: no branch to be guessed wrong.
+        unsettled[n_unsettled] = about | group << U(32) | known >> U(32)
+        n_unsettled += U(known > BITS32)
     return n_unsettled
 
 
@@ -172,23 +175,23 @@ def _settle(
     marks: np.ndarray,
 ) -> None:
     """Decide the bins of one entry of the list; ``begin`` is the step of the first row of marks."""
-    t, ear, group = entry >> U(32), (entry >> U(31)) & ONE, (entry >> SIXTEEN) & U(0x7FFF)
+    ear, t, group = (entry >> U(48)) & ONE, begin + (entry >> U(49)), (entry >> U(32)) & BITS16
     width = U(len(tables.delays)) >> ONE
-    row, turn = ear * n_steps + t, turns[sound, ear] + t * step
-    column = (TWO * (t - begin) + ear) * (U(len(tables.neurons)) >> TWO)
-    unsure = entry & BITS16
+    first, turn = (ear * n_steps + t) * width + (group << U(5)), turns[sound, ear] + t * step
+    column = (entry >> U(48)) * (U(len(tables.neurons)) >> U(3)) + group
+    unsure = entry & BITS32
     while unsure != ZERO:
         bit = trailing_zeros(unsure)
         unsure &= unsure - ONE
-        fibre = SIXTEEN * group + bit
-        byte = (word(key, (row * width + fibre) >> U(3)) >> (EIGHT * (fibre & U(7)))) & BYTE
-        rest = word(key, REST + row * width + fibre)
+        fibre = (group << U(5)) + bit
+        byte = (word(key, (first + bit) >> U(3)) >> (EIGHT * (bit & U(7)))) & BYTE
+        rest = word(key, REST + first + bit)
         cell = (turn + tables.delay_turns[ear * width + fibre]) >> CELL_SHIFT
-        number = byte << EIGHT | rest >> U(56)
-        spike = number < U(tables.low[cell])
-        if not spike and number <= U(tables.high[cell]):
+        number, low = byte << EIGHT | rest >> U(56), U(tables.low[cell])
+        spike = U(number < low)
+        if number - low <= U(tables.high[cell]) - low:
             delay = tables.delays[ear * width + fibre]
             p = bin_probability(t, offsets[sound, ear], delay, tables.law, tables.coefficients)
-            spike = (float(byte) + float(rest >> U(11)) * 2.0**-53) * 2.0**-8 < p
-        if fibre < U(tables.n_fibres):
-            marks[column + group] |= np.uint16(U(spike) << bit)
+            spike = U((float(byte) + float(rest >> U(11)) * 2.0**-53) * 2.0**-8 < p)
+        spike &= U(fibre < U(tables.n_fibres))
+        marks[column] |= np.uint32(spike << bit)

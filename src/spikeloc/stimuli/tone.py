@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,15 @@ __all__ = ["ToneStimulus"]
 
 MAX_FIBRES_PER_EAR = 32_768  # two ears' indices fit 16 bits
 MAX_STEPS = 10_000_000
+
+
+@lru_cache(maxsize=64)
+def _delays(n: int, is_reversed: bool) -> tuple[np.ndarray, np.ndarray]:
+    left = np.linspace(0, math.pi / 2, n)
+    right = left[::-1].copy() if is_reversed else left
+    for delays in (left, right):
+        delays.flags.writeable = False  # everyone gets the same
+    return left, right
 
 
 class ToneStimulus(Settings):
@@ -93,8 +103,7 @@ class ToneStimulus(Settings):
     @property
     def fibre_delays(self) -> tuple[np.ndarray, np.ndarray]:
         """Phase delays of the left and of the right ear's fibres, radians, each [fibres_per_ear]."""
-        left = np.linspace(0, math.pi / 2, self.fibres_per_ear)
-        return left, left[::-1].copy() if self.right_delays == "reversed" else left
+        return _delays(self.fibres_per_ear, self.right_delays == "reversed")
 
     def draw(
         self,
@@ -139,7 +148,7 @@ class ToneStimulus(Settings):
 
     def spike_probability(self, angle: Tensor, phase: Tensor) -> Tensor:
         """Probability of a spike in every bin, float64: angle [batch], phase [batch] -> batch, time, fibre."""
-        left, right = (torch.from_numpy(delay) for delay in self.fibre_delays)
+        left, right = (torch.tensor(delay) for delay in self.fibre_delays)
         offset = torch.cat([left.expand(len(angle), -1), right + angle[:, None].double()], dim=1)
         time = self.step_angle * torch.arange(self.n_steps, dtype=torch.float64)
         theta = time[None, :, None] + (phase[:, None].double() + offset)[:, None, :]
