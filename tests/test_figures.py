@@ -96,6 +96,23 @@ def test_loss_curve_shows_training_validation_and_what_they_are_measured_by():
     assert "ln(classes) 2.48" in texts(figure)
 
 
+def test_a_huge_first_loss_does_not_hide_the_rest():
+    history = [{"epoch": k + 1, "loss": loss} for k, loss in enumerate([50.0, 1.0, -1.0, -1.5])]
+    figure = figures.loss_curve(history, expected=1.84, least_loss=-1.9, silent="says nothing: ln(2π) =")
+    (axes,) = drawn(figure)
+    low, high = axes.get_ylim()
+    assert low < -1.9
+    assert 1.84 < high < 4
+    assert "ideal observer" in texts(figure)
+    assert "says nothing: ln(2π) = 1.84" in texts(figure)
+
+
+def test_long_rasters_show_their_beginning():
+    stimulus = ToneStimulus(fibres_per_ear=1, duration=1.0)
+    figure = figures.spike_trains(sounds_with(np.ones((1, 1000, 2), dtype=bool), [10.0]), stimulus)
+    assert drawn(figure)[0].images[0].get_extent()[1] == parts.LONG
+
+
 def test_loss_curve_of_one_epoch_without_validation():
     figure = figures.loss_curve(BARE)
     (axes,) = drawn(figure)
@@ -111,7 +128,7 @@ def test_confusion_matrix_has_true_classes_along_and_estimates_upwards():
     confusion[3, 0] = 6  # from the far left, heard on the far right
     confusion[0, 0] = 2
     confusion[1, 1] = 5
-    figure = figures.confusion_matrix(confusion, 90.0)
+    figure = figures.confusion_matrices({"network": confusion}, 90.0)
     axes = drawn(figure)[0]
     shown = picture(axes)
     np.testing.assert_allclose(shown[:, 0], [25, 0, 0, 75])
@@ -143,10 +160,67 @@ def test_error_by_angle_has_a_line_for_each_observer():
     assert "a perfect classifier: 3.75" in texts(figure)
 
 
+def test_error_by_angle_shows_the_bound_and_a_floor_only_where_there_is_one():
+    errors = {"network": np.array([5.0, 4.0])}
+    figure = figures.error_by_angle(np.array([-45.0, 45.0]), errors, floor=None, limit=90.0, bound=1.7)
+    (axes,) = drawn(figure)
+    assert [line.get_label() for line in axes.lines] == ["network", "Cramér–Rao bound"]
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), 1.7)
+
+
+def test_confusions_stand_side_by_side():
+    figure = figures.confusion_matrices({"network": np.eye(3), "ideal": 2 * np.eye(3)}, 90.0)
+    network, ideal = (axes for axes in drawn(figure) if axes.images)
+    assert (network.get_title(loc="left"), ideal.get_title(loc="left")) == ("network", "ideal")
+    np.testing.assert_array_equal(picture(ideal), 100 * np.eye(3))
+
+
+def test_errors_are_shares_of_the_sounds_beside_the_density_of_the_bound():
+    edges = np.linspace(-10, 10, 21)
+    counts = {"network": np.ones(20), "ideal": np.r_[np.zeros(9), 5, 5, np.zeros(9)]}
+    figure = figures.error_histogram(edges, counts, sd=1.0, frequency=500.0)
+    (axes,) = drawn(figure)
+    shares = [patch.get_data().values for patch in axes.patches]
+    np.testing.assert_allclose(shares[0], 5)
+    assert max(shares[-1]) == 50
+    assert axes.lines[0].get_ydata().max() == pytest.approx(100 / math.sqrt(2 * math.pi), rel=1e-3)
+    assert labels(figure) == {"estimate − true IPD (deg)", "sounds (%)"}
+    assert "estimate − true ITD (µs)" in texts(figure)
+    (upper,) = axes.child_axes
+    np.testing.assert_allclose(upper.get_xlim(), np.array([-10, 10]) / 360 / 500 * 1e6)
+
+
+def test_psychometric_function_has_thresholds_and_people_in_both_units():
+    ipd, correct = np.array([1.0, 3.6, 10.0]), {"network": np.array([0.5, 0.75, 1.0])}
+    figure = figures.psychometric_function(ipd, correct, {"network": 3.6}, frequency=500.0, people=1.8)
+    (axes,) = drawn(figure)
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [50, 75, 100])
+    assert "network: 3.60° (20.0 µs)" in texts(figure)
+    assert "people: about 10 µs" in texts(figure)
+    assert labels(figure) == {"difference in IPD (deg)", "correct (%)"}
+    assert "difference in ITD (µs)" in texts(figure)
+    np.testing.assert_allclose(axes.child_axes[0].get_xlim(), np.array(axes.get_xlim()) / 0.18)
+    assert "people" not in texts(figures.psychometric_function(ipd, correct, {}, frequency=20.0))
+
+
+@pytest.mark.parametrize("stated", [[2.0, 2.2], [0.1, 40.0]])
+def test_reliability_has_an_honest_observer_on_the_diagonals(stated):
+    figure = figures.reliability([0, 0.5, 1], {"network": [0, 0.4, 1]}, {"network": stated}, {"network": stated})
+    left, right = drawn(figure)
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), [0, 40, 100])
+    np.testing.assert_array_equal(left.lines[1].get_ydata(), left.lines[1].get_xdata())
+    np.testing.assert_array_equal(right.lines[0].get_ydata(), stated)
+    assert right.get_xlim() == right.get_ylim()
+    assert right.get_xscale() == ("log" if stated[1] > 10 else "linear")
+    assert labels(figure) == {
+        "probability of the interval (%)", "true angles within (%)", "uncertainty stated (deg)", "rms error found (deg)"
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("n_classes", [1, 2, 300])
 def test_any_number_of_classes_can_be_drawn(n_classes):
     confusion = np.eye(n_classes, dtype=int)
-    drawn(figures.confusion_matrix(confusion, 90.0))
+    drawn(figures.confusion_matrices({"network": confusion}, 90.0))
     drawn(figures.histograms(confusion, 90.0))
 
 

@@ -11,11 +11,13 @@ import pytest
 from spikeloc.errors import UserError
 from spikeloc.evaluation import observe, score
 from spikeloc.recipe import load_recipe
-from spikeloc.report import _caveats, _command, _comparison, _scores, _text, report
+from spikeloc.report import report
+from spikeloc.report.page import _caveats, _command, _head, _notes, _text
+from spikeloc.report.scores import certainty, comparison, scores, thresholds
 from spikeloc.runs import Run
 from spikeloc.training import train
 
-CAPTIONS = tomllib.loads(_text("report_captions.toml"))
+CAPTIONS = tomllib.loads(_text("captions.toml"))
 SPIKING = {"rasters", "firing_rates", "weights_sorted", "weights_product"}
 EMPTY = {"meta", "img", "br"}  # elements that have no end
 KINDS = {
@@ -27,6 +29,28 @@ KINDS = {
     "many classes, maximum": {"readout.classes": 150, "readout.output": "max"},
 }
 TABLE = {"angle_deg": [-45.0, 45.0], "network": [9.0, None], "ideal": [8.0, 7.0]}
+HISTOGRAM = {"edges_deg": [-3.0, -1.0, 1.0, 3.0], "network": [1, 5, 2], "ideal": [0, 8, 0]}
+SURE = {
+    "coverage_68": 0.6, "coverage_68_ci95": [0.5, 0.7], "coverage_95": 0.9, "coverage_95_ci95": [0.8, 0.95],
+    "rms_uncertainty_deg": 2.0, "rms_error_deg": 2.5, "nominal": [0, 0.5, 1], "coverage": [0, 0.4, 1],
+    "stated_deg": [1.0, 3.0], "found_deg": [1.5, 3.5],
+}  # fmt: skip
+THRESHOLDS = {
+    "n_sounds": 100,
+    "network": {"ipd_deg": 3.0, "itd_us": 416.7, "ipd_deg_ci95": [2.5, 3.5], "itd_us_ci95": [350.0, 480.0]},
+    "ideal": {"ipd_deg": 2.0, "itd_us": 277.8, "ipd_deg_ci95": [1.9, None], "itd_us_ci95": [260.0, None]},
+    "network_over_ideal": 1.5,
+    "network_over_ideal_ci95": [1.3, 1.7],
+    "cramer_rao": {"ipd_deg": 1.9, "itd_us": 263.9},
+    "people": {"ipd_deg": 1.8, "itd_us": 10.0},
+    "psychometric_function": {"ipd_deg": [0.5, 2.0, 6.0], "ideal": [0.55, 0.75, 1.0], "network": [0.5, 0.7, 0.9]},
+}
+YARDSTICKS = {
+    "error_by_angle": TABLE, "error_histogram": HISTOGRAM, "thresholds": THRESHOLDS,
+    "calibration": {"network": SURE, "ideal": SURE}, "least_loss": 0.1, "notes": ["This is so <because>."],
+    "bound": {"sd_deg": 0.8, "mean_absolute_error_deg": 0.64, "accuracy": 0.9}, "head": {"statement": "A <head>."},
+}  # fmt: skip
+BESIDE = {"error_by_angle", "errors", "psychometric_function", "reliability"}  # drawn where there are yardsticks
 
 
 class Page(HTMLParser):
@@ -68,7 +92,7 @@ def finished(recipe, path):
 def run(tiny_recipe, tmp_path_factory):
     recipe = tiny_recipe.with_values({"description": "<script>alert('ears')</script> & more"})
     run = finished(recipe, tmp_path_factory.mktemp("a b & 'c' <i>") / "run")
-    run.write("metrics.json", json.dumps({**run.metrics, "error_by_angle": TABLE}))
+    run.write("metrics.json", json.dumps({**run.metrics, **YARDSTICKS}))
     report(run)
     return run
 
@@ -119,7 +143,8 @@ def test_the_same_run_gives_the_same_report(run, text):
 
 
 def rows(html):
-    """A table's rows: the text of the first cell, and that of the others."""
+    """The rows of the first table of scores: the text of the first cell, and that of the others."""
+    html = html.partition('<table class="scores">')[2].partition("</table>")[0]
     found = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', html)
     return {unescape(name): unescape(re.sub("<.*?>", " ", rest)) for name, rest in found}
 
@@ -135,29 +160,64 @@ def test_scores_stand_beside_what_bounds_them(run, text):
 
 def test_other_observers_have_rows_in_the_same_table(run):
     ideal = {**run.metrics, "accuracy": 0.8, "accuracy_ci95": [0.75, 0.84]}
-    found = rows(_scores({**run.metrics, "accuracy": 0.6, "ideal": ideal, "observers": {"circular_mean<": ideal}}))
+    found = rows(
+        scores(
+            {**run.metrics, "accuracy": 0.6, "ideal": ideal, "observers": {"circular_mean<": ideal}}, classifies=True
+        )
+    )
     assert "75.0 %" in found["This network"]  # 0.6 of 0.8
     assert "80.0 %" in found["Ideal observer"]
     assert "75.0 to 84.0" in found["Circular mean<"]
 
 
 def test_the_paired_comparison_is_told_if_there_is_one(run):
-    assert _comparison(run.metrics) == ""
+    assert comparison(run.metrics) == ""
     versus = {
         "accuracy_difference": -0.05,
         "p_value": 0.0123,
         "error_difference_deg": 0.4,
         "error_difference_deg_ci95": [0.3, 0.5],
     }
-    assert "−5.0 points of accuracy" in _comparison({"versus_ideal": versus})
-    assert "p = 0.012" in _comparison({"versus_ideal": versus})
+    assert "−5.0 points of accuracy" in comparison({"versus_ideal": versus})
+    assert "p = 0.012" in comparison({"versus_ideal": versus})
+
+
+def test_a_floor_of_classes_is_given_only_to_classifiers(run):
+    assert "A perfect classifier" not in rows(scores(run.metrics, classifies=False))
+
+
+def test_errors_are_in_a_heads_units_where_there_are_any(run):
+    assert "in time" not in scores(run.metrics, classifies=True)
+    physical = {f"mean_absolute_error_{unit}": value for unit, value in (("us", 12.34), ("azimuth_deg", 1.5))}
+    physical |= {f"{key}_ci95": [value - 1, value + 1] for key, value in physical.items()}
+    found = rows(scores({**run.metrics, **physical}, classifies=True))["This network"]
+    assert "12.34 µs 11.34 to 13.34" in found
+    assert "1.50° 0.50 to 2.50" in found
+
+
+def test_bounds_thresholds_and_certainty_are_told(run, text):
+    assert "90.0 %" in rows(text)["Cramér–Rao bound"]
+    found = rows(thresholds(run.metrics))
+    words = " ".join(found["This network"].split())
+    assert words == "3.00° 2.50 to 3.50 416.7 µs 350.0 to 480.0 × 1.50 1.30 to 1.70"
+    assert "1.90 to ∞" in found["Ideal observer"]
+    assert "× 0.90" in found["People"]
+    assert "60.0 % (50.0 to 70.0)" in certainty(run.metrics)
+    assert "A &lt;head&gt;." in _head(run.metrics)
+    assert "This is so &lt;because&gt;." in _notes(run.metrics)
+
+
+def test_what_is_not_known_is_left_away():
+    assert thresholds({}) == certainty({}) == _head({}) == _notes({}) == ""
+    nothing = {"ipd_deg": None, "itd_us": None, "ipd_deg_ci95": [1.0, None], "itd_us_ci95": [1.0, None]}
+    assert "none in the range" in thresholds({"thresholds": {"n_sounds": 9, "network": nothing, "ideal": nothing}})
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_network_has_its_report(kind, tiny_recipe, tmp_path):
     run = finished(tiny_recipe.with_values(KINDS[kind]), tmp_path / "run")
     page = Page(report(run).read_text(encoding="utf-8"))
-    assert page.ids & set(CAPTIONS) == set(CAPTIONS) - {"error_by_angle"} - (SPIKING if kind == "membrane" else set())
+    assert page.ids & set(CAPTIONS) == set(CAPTIONS) - BESIDE - (SPIKING if kind == "membrane" else set())
     assert "nan" not in page.text.lower().split()
 
 

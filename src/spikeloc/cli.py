@@ -34,6 +34,9 @@ Any setting of the recipe can be given as --SECTION.KEY VALUE:
 """
 
 
+NAMES = {"network": "network", "ideal": "ideal observer", "cramer_rao": "Cramér-Rao bound", "people": "people, about"}
+
+
 class _Parser(argparse.ArgumentParser):
     lists_settings = False  # whether the help ends with every setting of a recipe
 
@@ -269,11 +272,47 @@ def _print_metrics(metrics: dict[str, Any]) -> None:
             f"{row['mean_absolute_error_deg']:>9.2f} deg  {f'{error_low:.2f} to {error_high:.2f}':<15}"
             f"{row['class_error_deg']:>7.2f} deg"
         )
-    ideal = metrics["ideal"]
+    _print_yardsticks(metrics)
+
+
+def _print_yardsticks(metrics: dict[str, Any]) -> None:
+    """What bounds the scores, in a sentence each."""
+    ideal, bound = metrics["ideal"], metrics.get("bound")
     print(f"  chance is {100 * ideal['chance']:.1f} %; a perfect classifier of these classes has a mean |error| of "
           f"{ideal['quantisation_floor_deg']:.2f} deg")  # fmt: skip
-    if "fraction_of_ideal" in metrics:
+    if bound:
+        print(f"  Cramér-Rao bound: accuracy {100 * bound['accuracy']:.1f} %, mean |error| "
+              f"{bound['mean_absolute_error_deg']:.2f} deg")  # fmt: skip
+    if metrics.get("fraction_of_ideal") is not None:
         print(f"  the network reaches {100 * metrics['fraction_of_ideal']:.1f} % of the ideal observer's accuracy")
+    if "mean_absolute_error_us" in ideal:
+        errors = {"network": metrics, "ideal observer": ideal} if "accuracy" in metrics else {"ideal observer": ideal}
+        for name, row in errors.items():
+            print(f"  mean |error| of the {name}: {row['mean_absolute_error_us']:.1f} us, "
+                  f"{row['mean_absolute_error_azimuth_deg']:.2f} deg of azimuth")  # fmt: skip
+    for name, each in metrics.get("calibration", {}).items():
+        print(f"  {NAMES[name]}: {100 * each['coverage_68']:.1f} % of true angles within its 68 % intervals, "
+              f"{100 * each['coverage_95']:.1f} % within its 95 % intervals")  # fmt: skip
+    if "thresholds" in metrics:
+        _print_thresholds(metrics["thresholds"])
+    for note in [*([metrics["head"]["statement"]] if "head" in metrics else []), *metrics.get("notes", [])]:
+        print(f"  {note}")
+
+
+def _print_thresholds(found: dict[str, Any]) -> None:
+    """Just-noticeable differences, and how the network's compares."""
+    parts = []
+    for key, name in NAMES.items():
+        if key in found:
+            row = found[key]
+            known = row["ipd_deg"] is not None
+            size = f"{row['itd_us']:.1f} us = {row['ipd_deg']:.2f} deg of phase" if known else "none in the range"
+            parts.append(f"{name} {size}")
+    print(f"  just-noticeable difference (75 % correct): {'; '.join(parts)}")
+    if found.get("network_over_ideal"):
+        low, high = found["network_over_ideal_ci95"]
+        print(f"  the network's is {found['network_over_ideal']:.2f} times the ideal observer's "
+              f"[{low:.2f}, {high:.2f}]")  # fmt: skip
 
 
 def _stimuli(arguments: argparse.Namespace) -> None:

@@ -6,21 +6,25 @@ colour-blind readers (Okabe and Ito 2008; viridis; PuOr). Only this folder impor
 
 from matplotlib.figure import Figure
 
-from spikeloc.figures.answers import confusion_matrix, error_by_angle, histograms
+from spikeloc.figures.answers import confusion_matrices, error_by_angle, error_histogram, histograms
 from spikeloc.figures.inside import example_traces, firing_rates, weight_matrices
 from spikeloc.figures.learning import loss_curve
 from spikeloc.figures.parts import save
 from spikeloc.figures.spikes import hidden_rasters, spike_trains
+from spikeloc.figures.yardsticks import psychometric_function, reliability
 
 __all__ = [
     "Figure",
-    "confusion_matrix",
+    "confusion_matrices",
     "error_by_angle",
+    "error_histogram",
     "example_traces",
     "firing_rates",
     "hidden_rasters",
     "histograms",
     "loss_curve",
+    "psychometric_function",
+    "reliability",
     "save",
     "spike_trains",
     "weight_matrices",

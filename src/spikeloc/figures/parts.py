@@ -32,6 +32,7 @@ LAYERS = (INK, "#56b4e9")  # of hidden spikes, in turn
 WEIGHT = "weight (threshold = 1)"
 BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0}  # a text that may meet lines
 CRISP = 200  # rows or columns that a panel can show one by one
+LONG = 250  # time steps of which a raster can show each
 P = ParamSpec("P")
 STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("style.mplstyle"), use_default_template=False)
 
@@ -67,12 +68,14 @@ def open_grid(
     right: float = 0.35,
     top: float = TITLE,
     common: bool = False,
+    widths: float = 3,
 ) -> tuple[Figure, np.ndarray]:
     """A figure with panels in rows and columns. Lengths: a panel's height, the gap beside it, the margins.
 
-    The layout is fixed: one that is computed from the labels would take longer than all the rest.
+    ``widths`` is the number of panels that fill the width of a page. The layout is fixed: one that is computed from
+    the labels would take longer than all the rest.
     """
-    width = WIDTH * (0.62 if columns == 1 else 1.0 if common else max(1.0, columns / 3))
+    width = WIDTH * (0.62 if columns == 1 else 1.0 if common else max(1.0, columns / widths))
     across = (width - LEFT_MARGIN - right - (columns - 1) * gap) / columns
     between = 0.35 if common else 0.8
     total = top + rows * height + (rows - 1) * between + BOTTOM_MARGIN
@@ -106,7 +109,8 @@ def label_outer(panels: Sequence[Axes], x: str, y: str) -> None:
 
 
 def raster(axes: Axes, spikes: np.ndarray, colours: np.ndarray, dt: float) -> None:
-    """Spikes [T, N] as marks on white, neurons upwards; colours one for each neuron, [N, 3]."""
+    """Spikes [T, N] as marks on white, neurons upwards; colours one for each neuron, [N, 3]. The beginning, if long."""
+    spikes = spikes[:LONG]
     n_steps, n = spikes.shape
     if not spikes.any():
         axes.text(0.5, 0.5, "no spikes", color=GREY, ha="center", va="center", transform=axes.transAxes)

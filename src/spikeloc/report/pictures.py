@@ -1,0 +1,158 @@
+"""All pictures of a finished run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikeloc import analysis, figures
+from spikeloc.errors import UserError
+from spikeloc.figures import Figure
+from spikeloc.readout import population_vector
+from spikeloc.recipe import Recipe
+from spikeloc.runs import Run
+
+__all__ = ["NAMES", "Metrics", "history_of", "pictures"]
+
+Metrics = Mapping[str, Any]
+
+SILENT = {"class": "ln(classes)", "angle": "1/3", "direction": "ln(2π)"}
+NAMES = {"network": "this network", "ideal": "ideal observer"}
+
+
+def pictures(run: Run, metrics: Metrics) -> dict[str, Figure]:
+    """All pictures of a finished run by their names, in the order of the report."""
+    recipe, observer, seed = run.recipe, run.observer(), metrics["seed"]
+    examples = analysis.example_activity(observer, recipe.stimulus, seed=seed)
+    found = {
+        "spike_trains": figures.spike_trains(recipe.stimulus.draw(8, seed=seed), recipe.stimulus),
+        **_answers(recipe, metrics),
+        **_psychometric_function(recipe, metrics),
+        **_reliability(metrics),
+        "loss": _loss(recipe, history_of(run), metrics),
+        "traces": _traces(recipe, examples),
+    }
+    tuning = analysis.tuning_curves(observer, recipe.stimulus, seed=seed) if recipe.network.hidden else None
+    if tuning is not None:
+        found |= _hidden_pictures(examples, tuning, recipe.stimulus.dt)
+    return found | _weight_pictures(recipe, analysis.matrices(observer.network), tuning)
+
+
+def _loss(recipe: Recipe, history: list[dict[str, float]], metrics: Metrics) -> Figure:
+    return figures.loss_curve(
+        history,
+        expected=recipe.readout.expected_first_loss,
+        silent=f"says nothing: {SILENT[recipe.readout.kind]} =",
+        chance=metrics["chance"],
+        accuracy=metrics["accuracy"],
+        ceiling=metrics.get("ideal", {}).get("accuracy"),
+        least_loss=metrics.get("least_loss"),
+    )
+
+
+def _answers(recipe: Recipe, metrics: Metrics) -> dict[str, Figure]:
+    """What the network answers, and how far off that is, beside the ideal observer."""
+    limit, found = math.degrees(recipe.stimulus.max_ipd), {}
+    both = {"network": metrics, "ideal": metrics.get("ideal", {})}
+    confusions = {NAMES[name]: np.asarray(each["confusion"]) for name, each in both.items() if each.get("confusion")}
+    if confusions:
+        found["confusion"] = figures.confusion_matrices(confusions, limit)
+        found["histograms"] = figures.histograms(confusions[NAMES["network"]], limit)
+    bound = metrics.get("bound") or {}
+    if "error_histogram" in metrics:
+        table = {name: np.asarray(values) for name, values in metrics["error_histogram"].items()}
+        edges = table.pop("edges_deg")
+        frequency = recipe.stimulus.frequency if metrics.get("head", {}).get("natural") else None
+        found["errors"] = figures.error_histogram(edges, _named(table), sd=bound.get("sd_deg"), frequency=frequency)
+    if "error_by_angle" in metrics:
+        table = {name: np.array(values, dtype=float) for name, values in metrics["error_by_angle"].items()}
+        angles = table.pop("angle_deg")
+        floor = metrics["quantisation_floor_deg"] if recipe.readout.kind == "class" else None
+        least = bound.get("mean_absolute_error_deg")
+        found["error_by_angle"] = figures.error_by_angle(angles, _named(table), floor=floor, limit=limit, bound=least)
+    return found
+
+
+def _psychometric_function(recipe: Recipe, metrics: Metrics) -> dict[str, Figure]:
+    found = metrics.get("thresholds", {})
+    if "psychometric_function" not in found:
+        return {}
+    correct = {name: np.asarray(values) for name, values in found["psychometric_function"].items()}
+    ipd = correct.pop("ipd_deg")
+    correct = {name: correct[name] for name in NAMES if name in correct}
+    at = {NAMES[name]: found[name]["ipd_deg"] for name in correct if found[name]["ipd_deg"] is not None}
+    people = found.get("people", {}).get("ipd_deg")
+    figure = figures.psychometric_function(ipd, _named(correct), at, frequency=recipe.stimulus.frequency, people=people)
+    return {"psychometric_function": figure}
+
+
+def _reliability(metrics: Metrics) -> dict[str, Figure]:
+    table = metrics.get("calibration", {})
+    if "network" not in table:
+        return {}
+    coverage, stated, found = (
+        {NAMES[name]: table[name][key] for name in NAMES if name in table}
+        for key in ("coverage", "stated_deg", "found_deg")
+    )
+    return {"reliability": figures.reliability(table["network"]["nominal"], coverage, stated, found)}
+
+
+def _named(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {NAMES.get(name, name): values for name, values in table.items()}
+
+
+def _hidden_pictures(examples: analysis.Examples, tuning: analysis.Tuning, dt: float) -> dict[str, Figure]:
+    orders = tuning.orders()
+    hidden = [spikes[:, :, order] for spikes, order in zip(examples.hidden, orders, strict=False)]
+    names = [f"hidden layer {depth + 1}" for depth in range(len(hidden))] + ["output layer"]
+    rates = {name: rate[:, order] for name, rate, order in zip(names, tuning.rates, orders, strict=False)}
+    return {
+        "rasters": figures.hidden_rasters(np.rad2deg(examples.angle), hidden, dt),
+        "firing_rates": figures.firing_rates(np.rad2deg(tuning.angle), rates),
+    }
+
+
+def _weight_pictures(recipe: Recipe, weights: list[np.ndarray], tuning: analysis.Tuning | None) -> dict[str, Figure]:
+    panels: dict[str, dict[str, list[np.ndarray]]] = {"weights": {"": weights}}
+    if tuning is not None:
+        panels["weights_sorted"] = {
+            "by centre of mass of input weights": analysis.sort_hidden(weights, analysis.sorted_orders(weights)),
+            "by the angle of tuning": analysis.sort_hidden(weights, tuning.orders()[: len(weights) - 1]),
+        }
+    limit = math.degrees(recipe.stimulus.max_ipd) if recipe.readout.kind == "class" else None
+    ear = recipe.stimulus.fibres_per_ear
+    found = {n: figures.weight_matrices(rows, fibres_per_ear=ear, limit=limit) for n, rows in panels.items()}
+    if tuning is not None:
+        whole = {"": [analysis.product(weights)]}
+        label = "product of weights"
+        found["weights_product"] = figures.weight_matrices(whole, fibres_per_ear=ear, limit=limit, label=label)
+    return found
+
+
+def _traces(recipe: Recipe, examples: analysis.Examples) -> Figure:
+    """Output traces: of all classes, or of the one angle that the outputs stand for."""
+    traces, limit = examples.trace, math.degrees(recipe.stimulus.max_ipd)
+    if recipe.readout.kind == "angle":
+        traces = traces * limit
+    elif recipe.readout.kind == "direction":
+        z = population_vector(torch.from_numpy(traces).flatten(0, 1)).numpy()
+        traces = np.rad2deg(np.arctan2(z[:, 1], z[:, 0])).reshape(*traces.shape[:2], 1)
+    return figures.example_traces(
+        np.rad2deg(examples.angle),
+        np.rad2deg(examples.estimate),
+        traces,
+        recipe.stimulus.dt,
+        limit=limit if recipe.readout.kind == "class" else None,
+    )
+
+
+def history_of(run: Run) -> list[dict[str, float]]:
+    """The history of training. Raises UserError if it is damaged."""
+    history = run.history
+    if not history or not {"epoch", "loss", "seconds"} <= history[0].keys():
+        raise UserError(f"{run.path / 'history.csv'} is damaged: it should have a row with a loss for each epoch")
+    return history
