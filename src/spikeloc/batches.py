@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from spikeloc.stimuli import Sounds, ToneStimulus
+from spikeloc.stimuli import Sounds, Stimulus
 
 __all__ = ["batches_of"]
 
@@ -15,7 +15,7 @@ AHEAD = 1  # draws that are under way or waiting
 ROWS = 2**16  # time steps of all sounds of a draw, unless one batch has more
 
 
-def batches_of(stimulus: ToneStimulus, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
+def batches_of(stimulus: Stimulus, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
     """The sounds with these indices of a stream, ``size`` at a time, in order; at most a few batches are in memory.
 
     Small batches are drawn several at once: every draw has a fixed cost.

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from spikeloc.compiled import inlined, kernel
+from spikeloc.errors import UserError
 from spikeloc.compiled.hashing import FIRST_FACTOR, GOLDEN, SECOND_FACTOR
 
-__all__ = ["mix", "permutation", "sound_keys", "torch_generator", "uniform", "word"]
+__all__ = ["indices_of", "mix", "permutation", "sound_keys", "torch_generator", "uniform", "word"]
 
 
 @inlined
@@ -50,6 +51,15 @@ def sound_keys(seed: int, stream: str, indices: np.ndarray) -> np.ndarray:
     keys = np.empty(len(indices), dtype=np.uint64)
     _keys(np.uint64(_digest(seed, stream)), np.ascontiguousarray(indices, dtype=np.int64), keys)
     return keys
+
+
+def indices_of(n: int | None, first: int, indices: np.ndarray | None) -> np.ndarray:
+    """The given indices of sounds, or ``n`` from ``first`` on: [n] int64. Raises UserError unless n >= 0."""
+    if indices is not None:
+        return indices
+    if n is None or n < 0:
+        raise UserError(f"the number of sounds is {n}; it must be a whole number from 0")
+    return np.arange(first, first + n, dtype=np.int64)
 
 
 def uniform(seed: int, stream: str, indices: np.ndarray, purpose: str) -> np.ndarray:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from spikeloc.azimuth import HEAD_RADIUS
 from spikeloc.errors import UserError
 from spikeloc.network import NetworkSettings
 from spikeloc.readout import Readout
 from spikeloc.settings import Length, Rate, Settings, nearest
-from spikeloc.stimuli import ToneStimulus
+from spikeloc.stimuli import SceneStimulus, ToneStimulus
 
 __all__ = ["EvaluationSettings", "RatePenalty", "Recipe", "TrainingSettings", "load_recipe", "shipped_recipes"]
 
@@ -79,6 +79,18 @@ class EvaluationSettings(Settings):
     """Radius of the head by which errors are given in degrees of azimuth."""
 
 
+def _kind_of(stimulus: Any) -> str:
+    kind = stimulus.get("kind", "tone") if isinstance(stimulus, Mapping) else getattr(stimulus, "kind", "tone")
+    if kind not in ("tone", "scene"):
+        raise UserError(f"kind is {kind!r}; choose 'tone' or 'scene'")
+    return str(kind)
+
+
+AnyStimulus = Annotated[
+    Annotated[ToneStimulus, Tag("tone")] | Annotated[SceneStimulus, Tag("scene")], Discriminator(_kind_of)
+]
+
+
 class Recipe(Settings):
     """One frozen description of a whole run."""
 
@@ -88,7 +100,7 @@ class Recipe(Settings):
     """What it is for, in a sentence."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of everything random."""
-    stimulus: ToneStimulus = ToneStimulus()
+    stimulus: AnyStimulus = ToneStimulus()
     network: NetworkSettings = NetworkSettings()
     readout: Readout = Readout()
     training: TrainingSettings = TrainingSettings()

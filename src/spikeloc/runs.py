@@ -134,7 +134,7 @@ class Run:
     def observer(self) -> TrainedObserver:
         """The trained network as an observer."""
         recipe = self.recipe
-        return TrainedObserver(self.network(), recipe.readout, recipe.stimulus.max_ipd)
+        return TrainedObserver(self.network(), recipe.readout, recipe.stimulus.limit)
 
 
 def _is_fresh(path: Path) -> bool:

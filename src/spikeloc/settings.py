@@ -80,7 +80,7 @@ def nearest(word: str, known: list[str]) -> str:
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem of a validation, as one sentence that names the key, what was given and what to do."""
     problem = error.errors()[0]
-    path = [str(step) for step in problem["loc"] if not str(step).startswith("function-")]
+    path = _without_tags([str(step) for step in problem["loc"] if not str(step).startswith("function-")], model)
     key = ".".join(path) or model.__name__
     given = problem["input"]
     if problem["type"] == "extra_forbidden":
@@ -92,6 +92,13 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         return ": ".join([*path, str(problem["ctx"]["error"])])
     message = problem["msg"].replace("Input should be", "it should be").replace("Value error, ", "")
     return f"{key} is {given!r}, but {message[0].lower()}{message[1:]}"
+
+
+def _without_tags(path: list[str], model: type[BaseModel]) -> list[str]:
+    """A path without the tags that say which of several kinds of section was meant."""
+    field = model.model_fields.get(path[0]) if len(path) > 1 else None
+    is_tagged = field is not None and len(_models_in(field.annotation)) > 1
+    return [path[0], *path[2:]] if is_tagged else path
 
 
 def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
@@ -106,6 +113,10 @@ def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    return next(iter(_models_in(annotation)), None)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for part in typing.get_args(annotation) for model in _models_in(part)]

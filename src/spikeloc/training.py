@@ -148,7 +148,7 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
     for done, sounds in enumerate(_training_batches(recipe, epoch)):
         rate = learning_rate(settings, epoch * n_batches + done)
         activity = state.network(sounds.events, recipe.readout.output)
-        loss = recipe.readout.loss(activity, sounds.angle, recipe.stimulus.max_ipd)
+        loss = recipe.readout.loss(activity, sounds.angle, recipe.stimulus.limit)
         if settings.rate_penalty:
             loss = loss + rate_penalty(settings, activity)
         state.optimiser.clear()
@@ -205,7 +205,7 @@ def _validate(recipe: Recipe, network: Network) -> dict[str, float]:
     if n == 0:
         return {}
     loss, correct = 0.0, 0
-    limit, readout = recipe.stimulus.max_ipd, recipe.readout
+    limit, readout = recipe.stimulus.limit, recipe.readout
     indices = np.arange(n, dtype=np.int64)
     for sounds in batches_of(recipe.stimulus, indices, 256, seed=recipe.seed, stream="validation"):
         activity = network(sounds.events, readout.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from spikeloc.spikes import SpikeEvents
@@ -15,12 +16,14 @@ __all__ = ["Sounds"]
 class Sounds:
     """Sounds drawn from a stimulus: where each comes from, and the spikes of the auditory-nerve fibres it causes.
 
-    angle    true angle in radians, positive on the right    [batch] float64
-    events   the spikes as lists of events                   batch, time, fibre
+    angle    true angle in radians, positive on the right             [batch] float64
+    events   the spikes as lists of events                            batch, time, fibre
+    ears     sound pressure at the eardrums, pascal, left ear first   [batch, 2, samples] float32; None for tones
     """
 
     angle: Tensor
     events: SpikeEvents
+    ears: np.ndarray | None = None
 
     @property
     def spikes(self) -> Tensor:

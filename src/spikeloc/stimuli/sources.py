@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from spikeloc.audio import read_audio, resample, shipped_sounds
 from spikeloc.errors import UserError
-from spikeloc.settings import Frequency, Settings, Time
+from spikeloc.settings import Frequency, Level, Settings, Time
 from spikeloc.stimuli import waveforms
 from spikeloc.units import Hz, kHz, ms
 
@@ -36,7 +36,7 @@ SourceKind = Literal[
 
 SILENCE = -20.0  # dB of an excerpt relative to its file: less is silence
 ATTEMPTS = 8  # at finding an excerpt that is not
-KIND, SIGNAL = 1, 2  # what random numbers of a key are for: no two uses share any
+KIND, SIGNAL, TILT = 1, 2, 3  # what random numbers of a key are for: no two uses share any
 
 
 class SourceSettings(Settings):
@@ -51,6 +51,8 @@ class SourceSettings(Settings):
     """Lowest frequency of a tone, and lowest centre of a band of noise."""
     highest: Frequency = Field(4 * kHz, gt=0)
     """Highest frequency of a tone, and highest centre of a band of noise."""
+    tilt: tuple[Level, Level] = (0.0, 0.0)
+    """Range that each sound's spectral tilt above 400 Hz is drawn from, in dB per octave, low then high."""
     ramp: Time = Field(10 * ms, ge=0)
     """Length of the raised-cosine ramps at both ends."""
     files: tuple[str, ...] = ()
@@ -60,6 +62,8 @@ class SourceSettings(Settings):
     def _check(self) -> SourceSettings:
         if self.lowest > self.highest:
             raise UserError(f"lowest {self.lowest:g} Hz is above highest {self.highest:g} Hz; exchange them")
+        if self.tilt[0] > self.tilt[1]:
+            raise UserError(f"tilt goes from {self.tilt[0]:g} dB to {self.tilt[1]:g} dB; give the lower one first")
         if "files" in self.kinds and not self.files:
             raise UserError(
                 "kinds names 'files', but files names none; list sound files in files, or leave 'files' out"
@@ -102,6 +106,9 @@ class SourceSettings(Settings):
             case "files":
                 path = self.files[int(rng.integers(len(self.files)))]
                 signal = excerpt(rng, read_source(path, sample_rate), count)
+        if self.tilt != (0, 0):
+            slope = generator(key, TILT).uniform(*self.tilt)
+            signal = waveforms.tilted(signal, sample_rate, slope)
         return ramped(signal, round(self.ramp * sample_rate))
 
 

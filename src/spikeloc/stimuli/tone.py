@@ -81,6 +81,11 @@ class ToneStimulus(Settings):
         return self
 
     @property
+    def limit(self) -> float:
+        """Angles lie between minus this and this, radians."""
+        return self.max_ipd
+
+    @property
     def n_steps(self) -> int:
         """Time steps of a sound."""
         return round(self.duration / self.dt)
@@ -120,10 +125,7 @@ class ToneStimulus(Settings):
         Sound i of a stream of a seed is the same sound however it is asked for. With ``angle`` [n], radians, the sounds
         come from there instead of from angles of their own. Raises UserError unless n >= 0.
         """
-        if indices is None:
-            if n is None or n < 0:
-                raise UserError(f"the number of sounds is {n}; it must be a whole number from 0")
-            indices = np.arange(first, first + n, dtype=np.int64)
+        indices = randomness.indices_of(n, first, indices)
         own_angle, phase = self.draw_angles(indices, seed=seed, stream=stream)
         angle = (
             own_angle if angle is None else np.broadcast_to(np.asarray(angle, dtype=np.float64), own_angle.shape).copy()

@@ -19,6 +19,7 @@ __all__ = [
     "pink_noise",
     "shaped_noise",
     "speech_like",
+    "tilted",
     "tone",
     "white_noise",
 ]
@@ -30,6 +31,7 @@ SYLLABLES = (2.0, 8.0)  # per second
 VOICED = 0.7  # of syllables; the others are fricatives
 FORMANTS = ((300.0, 850.0), (850.0, 2400.0), (2300.0, 3200.0))  # Hz: ranges of the first three resonances of vowels
 FRICATIVES = (2000.0, 7000.0)  # Hz: range of the centre of a fricative's noise
+TILTED_FROM = 400.0  # Hz
 LOWEST_PINK = 50.0  # Hz: below it pink noise is white
 
 
@@ -73,6 +75,14 @@ def pink_noise(rng: np.random.Generator, count: int, sample_rate: float) -> np.n
     length = fast_length(count)
     frequency = np.fft.rfftfreq(length, 1 / sample_rate)
     return shaped_noise(rng, count, 1 / np.sqrt(np.maximum(frequency, LOWEST_PINK)), length)
+
+
+def tilted(signal: np.ndarray, sample_rate: float, slope: float) -> np.ndarray:
+    """A signal [n] whose spectrum rises by ``slope`` dB per octave above 400 Hz; its end fades into its beginning."""
+    length = fast_length(len(signal))
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(length, 1 / sample_rate), TILTED_FROM) / TILTED_FROM)
+    gain = 10 ** (slope / 20 * octaves)
+    return np.fft.irfft(np.fft.rfft(signal, length) * gain.astype(np.float32), length)[: len(signal)]
 
 
 def band_noise(rng: np.random.Generator, count: int, sample_rate: float, lowest: float, highest: float) -> np.ndarray:
