@@ -141,7 +141,9 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | No
     with threads_for_loops():
         trial = observe(observers, recipe.stimulus, n, seed=seed)
     scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
-    beside = _beside_tones(recipe, observers, trial, scores, seed)
+    beside = {}
+    if isinstance(recipe.stimulus, ToneStimulus):
+        beside = _beside_tones(recipe, recipe.stimulus, observers, trial, scores, seed)
     metrics: dict[str, Any] = {"n_sounds": n, "seed": seed, "ideal": scores.pop("ideal")}
     if "network" in scores:
         metrics["network"] = scores.pop("network")
@@ -156,15 +158,27 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | No
 
 
 def _beside_tones(
-    recipe: Recipe, observers: Mapping[str, Observer], trial: Trial, scores: dict[str, dict[str, Any]], seed: int
+    recipe: Recipe,
+    stimulus: ToneStimulus,
+    observers: Mapping[str, Observer],
+    trial: Trial,
+    scores: dict[str, dict[str, Any]],
+    seed: int,
 ) -> dict[str, Any]:
     """What a tone's scores are held against; adds errors in a head's units to the scores, where a head has them."""
     radius = recipe.evaluation.head_radius
     for name, decision in trial.decisions.items():
-        scores[name] |= physical_errors(trial.angle, decision.angle, recipe.stimulus, radius)
+        scores[name] |= physical_errors(trial.angle, decision.angle, stimulus, radius)
     with threads_for_loops():
         return yardsticks(
-            recipe, observers, trial.angle, trial.decisions, seed=seed, interval=wilson_interval, radius=radius
+            stimulus,
+            recipe.readout,
+            observers,
+            trial.angle,
+            trial.decisions,
+            seed=seed,
+            interval=wilson_interval,
+            radius=radius,
         )
 
 

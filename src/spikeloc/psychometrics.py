@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from spikeloc.observers.observer import Observer
+from spikeloc.observers.observer import Observer, require_tone
 from spikeloc.stimuli import ToneStimulus
 
 __all__ = [
@@ -62,6 +62,7 @@ def just_noticeable_difference(
     area under the ROC curve. For estimates that err by normal noise of deviation sd, P = Phi(d / (sqrt(2) sd)), so
     the threshold is  probe x Phi^-1(0.75) / Phi^-1(P). The probe is moved to the threshold found, until it is near.
     """
+    require_tone(stimulus, "a just-noticeable phase difference")
     reference = _estimates({"": observer}, stimulus, 0.0, n, seed, "jnd reference")[""]
     low, high = 1e-6, stimulus.max_ipd
     threshold = 4 * max(float(np.std(reference)), 1e-6)

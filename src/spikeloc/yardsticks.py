@@ -29,7 +29,6 @@ from spikeloc.observers.ideal import IdealObserver, Judgement
 from spikeloc.observers.observer import Observer
 from spikeloc.physical import head_account, is_natural
 from spikeloc.readout import Decision, Readout
-from spikeloc.recipe import Recipe
 from spikeloc.stimuli import ToneStimulus
 from spikeloc.thresholds import thresholds
 
@@ -42,7 +41,8 @@ Interval = Callable[[int, int], tuple[float, float]]
 
 
 def yardsticks(
-    recipe: Recipe,
+    stimulus: ToneStimulus,
+    readout: Readout,
     observers: Mapping[str, Observer],
     angle: Tensor,
     decisions: Mapping[str, Decision],
@@ -53,29 +53,30 @@ def yardsticks(
 ) -> dict[str, Any]:
     """All of the above for test sounds of a seed.
 
+    readout     of the network: what kind of loss and of answer it has
     angle       true angles of the test sounds, radians [n]
     decisions   of each observer by its name, "ideal" among them, about those sounds
     interval    gives the 95 % interval of a proportion: successes and n
     radius      of the head, metres
     """
-    stimulus, ideal, n = recipe.stimulus, observers["ideal"], len(angle)
+    ideal, n = observers["ideal"], len(angle)
     assert isinstance(ideal, IdealObserver)
     first = min(n, MOST_SOUNDS)
     judgement = ideal.judge(stimulus.draw(first, seed=seed, stream="test").events, angle[:first])
-    bound = _least(stimulus, recipe.readout.classes, n)
+    bound = _least(stimulus, readout.classes, n)
     asked = {name: observers[name] for name in ("ideal", "network") if name in observers}
-    if recipe.readout.kind == "class":
+    if readout.kind == "class":
         asked.pop("network", None)
     speechless = math.isinf(bound.sd)
     found: dict[str, Any] = {
         "bound": _written(bound, stimulus, radius),
-        "least_loss": _least_loss(judgement, recipe.readout, stimulus.max_ipd),
+        "least_loss": _least_loss(judgement, readout, stimulus.max_ipd),
         "calibration": _calibration(angle, decisions, judgement, interval),
         "head": head_account(stimulus, radius),
     }
     if n >= ENOUGH and not speechless:
         found["thresholds"] = thresholds(asked, stimulus, n=n, seed=seed)
-    return found | {"notes": _notes(recipe, bound, n, "network" in observers)}
+    return found | {"notes": _notes(stimulus, readout, bound, n, "network" in observers)}
 
 
 def _least(stimulus: ToneStimulus, n_classes: int, n: int) -> Bounds:
@@ -116,8 +117,8 @@ def _calibration(
     return found
 
 
-def _notes(recipe: Recipe, bound: Bounds, n: int, trained: bool) -> list[str]:
-    classes, notes = recipe.readout.classes, []
+def _notes(stimulus: ToneStimulus, readout: Readout, bound: Bounds, n: int, trained: bool) -> list[str]:
+    classes, notes = readout.classes, []
     if math.isinf(bound.sd):
         notes.append(
             "These spikes say nothing about the angle, because their probabilities do not depend on it: every observer "
@@ -125,8 +126,8 @@ def _notes(recipe: Recipe, bound: Bounds, n: int, trained: bool) -> list[str]:
         )
     elif n < ENOUGH:
         notes.append(f"There is no just-noticeable difference: {n} test sounds are fewer than {ENOUGH}.")
-    elif trained and recipe.readout.kind == "class":
-        width = math.degrees(2 * recipe.stimulus.max_ipd / classes)
+    elif trained and readout.kind == "class":
+        width = math.degrees(2 * stimulus.max_ipd / classes)
         notes.append(
             f"The network has no just-noticeable difference: it answers with one of {classes} class"
             f"{'es' if classes > 1 else ''}, {width:.3g}° wide, so a threshold would tell how near the midline a class "

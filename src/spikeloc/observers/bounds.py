@@ -38,6 +38,7 @@ import numpy as np
 from spikeloc.angles import class_width
 from spikeloc.errors import UserError
 from spikeloc.observers.folding import phase_grid
+from spikeloc.observers.observer import require_tone
 from spikeloc.stimuli import ToneStimulus
 
 __all__ = ["Bounds", "Process", "bounds", "closed_form_information", "gaussian_accuracy", "phase_information"]
@@ -67,8 +68,9 @@ def bounds(stimulus: ToneStimulus, n_classes: int, *, process: Process = "bernou
 
     n_sharing   sounds that share the unknown phase, where ``phase = "per_dataset"``
 
-    Raises UserError unless there is at least one class and one sound.
+    Raises UserError unless there is at least one class and one sound, and the stimulus is a tone.
     """
+    require_tone(stimulus, "the Cramér-Rao bound")
     width = class_width(n_classes, stimulus.max_ipd)
     if n_sharing < 1:
         raise UserError(f"{n_sharing} sounds share a phase; it must be at least 1")

@@ -8,7 +8,7 @@ from spikeloc.observers.equalisation_cancellation import EqualisationCancellatio
 from spikeloc.observers.fitting import FittedObserver, fit_together
 from spikeloc.observers.hemispheric import Hemispheric
 from spikeloc.observers.jeffress import Jeffress
-from spikeloc.observers.observer import TRAINING_SOUNDS, Observer
+from spikeloc.observers.observer import TRAINING_SOUNDS, Observer, require_tone
 from spikeloc.observers.pattern_match import PatternMatch
 from spikeloc.stimuli import ToneStimulus
 
@@ -30,6 +30,7 @@ def classical_observers(
     None of them knows the common phase, even where the stimulus fixes it. Raises UserError unless there is at least
     one class and one training sound.
     """
+    require_tone(stimulus, "each classical observer")
     fitted = fit_together(list(FITTED.values()), stimulus, n_classes, seed, n_sounds)
     return {
         "circular_mean": CircularMean(stimulus, n_classes),

@@ -29,7 +29,7 @@ from spikeloc.compiled import kernel, over_sounds
 from spikeloc.observers.coincidences import Ears
 from spikeloc.observers.likelihood import EarLikelihood, ear_likelihood
 from spikeloc.observers.near_peak import NearPeak
-from spikeloc.observers.observer import parts_of, read_events
+from spikeloc.observers.observer import parts_of, read_events, require_tone
 from spikeloc.observers.posterior import Posterior, grid_of_range
 from spikeloc.readout import Decision
 from spikeloc.spikes import SpikeEvents
@@ -74,11 +74,13 @@ class IdealObserver:
                 which decisions may skip some where the likelihood is smooth
 
     With ``phase = "per_dataset"`` the sounds handed over in one call share one unknown phase: the more sounds, the
-    better it is known. Raises UserError if the number of classes is less than 1.
+    better it is known. Raises UserError if the number of classes is less than 1, or if the
+    stimulus is not a tone.
     """
 
     def __init__(self, stimulus: ToneStimulus, n_classes: int, *, points: int | None = None) -> None:
         class_width(n_classes)
+        require_tone(stimulus, "the ideal observer")
         self.stimulus = stimulus
         self.n_classes = n_classes
         self._points = points

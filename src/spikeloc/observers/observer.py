@@ -16,7 +16,7 @@ from spikeloc.readout import Decision
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["TRAINING_SOUNDS", "AngleObserver", "Observer", "parts_of", "read_events"]
+__all__ = ["TRAINING_SOUNDS", "AngleObserver", "Observer", "parts_of", "read_events", "require_tone"]
 
 TRAINING_SOUNDS = 4096  # on which an observer with parameters is fitted
 CHUNK = 256  # sounds at a time
@@ -43,6 +43,7 @@ class AngleObserver(ABC):
 
     def __post_init__(self) -> None:
         class_width(self.n_classes)  # refuses less than one class
+        require_tone(self.stimulus, "this observer")
 
     @abstractmethod
     def estimate(self, events: SpikeEvents) -> Tensor:
@@ -60,6 +61,15 @@ class AngleObserver(ABC):
     def localise(self, spikes: Tensor | SpikeEvents) -> Tensor:
         """Estimated angles in radians, [batch]; positive on the right."""
         return self.decide(spikes).angle
+
+
+def require_tone(stimulus: object, who: str) -> None:
+    """Raises UserError unless the stimulus is a tone, whose phases and spike probabilities are known."""
+    if not isinstance(stimulus, ToneStimulus):
+        kind = getattr(stimulus, "kind", type(stimulus).__name__)
+        raise UserError(
+            f"{who} reads the phases of a tone, but the stimulus is a {kind}; give it a stimulus of kind tone"
+        )
 
 
 def parts_of(events: SpikeEvents) -> Iterator[SpikeEvents]:
