@@ -66,7 +66,7 @@ class Readout(Settings):
 
     def scores(self, activity: Activity) -> Tensor:
         """Scores of the output neurons: [batch, n_outputs]."""
-        return activity.output * self.scale
+        return activity.output if self.scale == 1 else activity.output * self.scale
 
     def loss(self, activity: Activity, angle: Tensor, limit: float) -> Tensor:
         """Loss averaged over the batch, for true angles [batch] in radians within +-limit."""

@@ -67,8 +67,8 @@ def nearest_sounds(
     """Indices of the sounds of a stream whose angles are nearest to the given ones, radians [A]: [A, repeats]."""
     n = CANDIDATES * repeats * len(angles)
     drawn, _ = stimulus.draw_angles(np.arange(n, dtype=np.int64), seed=seed, stream=stream)
-    distance = np.abs(drawn - angles[:, None])
-    return np.sort(np.argpartition(distance, repeats - 1, axis=1)[:, :repeats], axis=1).astype(np.int64)
+    nearest = [np.argpartition(np.abs(drawn - angle), repeats - 1)[:repeats] for angle in angles]
+    return np.sort(np.stack(nearest), axis=1).astype(np.int64)
 
 
 def tuning_curves(
