@@ -128,3 +128,37 @@ def test_interruption_says_how_to_go_on(recipe_file, tmp_path, capsys, monkeypat
     monkeypatch.setattr("spikeloc.training.train", interrupt)
     assert main(["train", recipe_file, "--out", str(tmp_path / "x")]) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+def test_a_ceiling_says_what_bounds_it(recipe_file, capsys):
+    natural = ["--stimulus.frequency", "500 Hz", "--stimulus.dt", "0.2 ms", "--stimulus.duration", "20 ms"]
+    assert main(["ceiling", recipe_file, "--sounds", "80", *natural]) == 0
+    out = capsys.readouterr().out
+    assert "Cramér-Rao bound: accuracy" in out
+    assert "mean |error| of the ideal observer:" in out
+    assert "deg of azimuth" in out
+    assert "within its 68 % intervals" in out
+    assert "just-noticeable difference (75 % correct): ideal observer" in out
+    assert "people, about 10.0 us" in out
+    assert "±500 µs" in out
+
+
+def test_an_evaluation_says_why_a_classifier_has_no_threshold(run_folder, capsys):
+    assert main(["evaluate", str(run_folder), "--sounds", "60"]) == 0
+    out = capsys.readouterr().out
+    assert "The network has no just-noticeable difference" in out
+    assert "have no meaning in microseconds" in out
+
+
+@pytest.mark.parametrize("command", ["ceiling", "train"])
+def test_spikes_that_say_nothing_are_said_to(command, recipe_file, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "run")] if command == "train" else []
+    assert main([command, recipe_file, *out, "--stimulus.rate_max", "0/s", "--stimulus.fibres_per_ear", "1"]) == 0
+    assert "These spikes say nothing about the angle" in capsys.readouterr().out
+
+
+def test_ceilings_of_nothing_are_refused(recipe_file, capsys):
+    assert "at least 1" in mistake(capsys, "ceiling", recipe_file, "--sounds", "0")
+    assert "classes is 0" in mistake(capsys, "ceiling", recipe_file, "--readout.classes", "0")
+    assert "classes is 5000" in mistake(capsys, "ceiling", recipe_file, "--readout.classes", "5000")
+    assert "fibres_per_ear is 0" in mistake(capsys, "ceiling", recipe_file, "--stimulus.fibres_per_ear", "0")

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -7,9 +8,12 @@ from scipy import stats
 
 from spikeloc.angles import angle_of_class, class_of_angle
 from spikeloc.errors import UserError
-from spikeloc.evaluation import evaluate, observe, score, wilson_interval
+from spikeloc.evaluation import ceiling, evaluate, observe, score, wilson_interval
 from spikeloc.readout import Decision
+from spikeloc.recipe import Recipe
+from spikeloc.runs import Run
 from spikeloc.stimuli import ToneStimulus
+from spikeloc.training import train
 
 LIMIT = math.pi / 2
 CONTRACT = {
@@ -123,3 +127,107 @@ def test_every_observer_hears_the_same_sounds():
 def test_no_sounds_are_refused(tiny_run):
     with pytest.raises(UserError, match="at least 1"):
         evaluate(tiny_run, sounds=0)
+
+
+# ------------------------------------------------------------------------------------------------------- yardsticks
+
+
+def told(metrics):
+    """As it is written into a file: no number that JSON does not know."""
+    return json.loads(json.dumps(metrics, allow_nan=False))
+
+
+def test_a_tone_is_scored_beside_its_yardsticks(tiny_run):
+    metrics = told(evaluate(tiny_run))
+    assert set(metrics) >= {"bound", "least_loss", "calibration", "thresholds", "head", "notes", "error_histogram"}
+    assert metrics["bound"]["accuracy"] > metrics["chance"]
+    assert 0 < metrics["least_loss"] < math.log(4)
+    assert sum(metrics["error_histogram"]["network"]) == sum(metrics["error_histogram"]["ideal"]) == 100
+    assert "mean_absolute_error_us" not in metrics  # 20 Hz: no head makes this
+    assert "degrees of phase" in metrics["head"]["statement"]
+    # A classifier has no threshold, and it is said why.
+    assert "network" not in metrics["thresholds"]
+    assert any("one of 4 classes" in note for note in metrics["notes"])
+    assert "network" not in metrics["calibration"]
+
+
+def test_a_direction_has_a_threshold_and_a_certainty_and_a_head_has_its_units(tiny_recipe, tmp_path):
+    natural = {"stimulus.frequency": "500 Hz", "stimulus.dt": "0.2 ms", "stimulus.duration": "20 ms"}
+    recipe = tiny_recipe.with_values({"readout.kind": "direction", **natural})
+    metrics = told(evaluate(train(recipe, tmp_path / "run")))
+    assert {"network", "ideal", "people", "network_over_ideal"} <= metrics["thresholds"].keys()
+    assert {"network", "ideal"} == metrics["calibration"].keys()
+    assert metrics["notes"] == []
+    assert metrics["mean_absolute_error_us"] == pytest.approx(metrics["mean_absolute_error_deg"] / 360 / 500 * 1e6)
+    for each in (metrics, metrics["ideal"], *metrics["observers"].values()):
+        assert each["mean_absolute_error_azimuth_deg"] > 0
+    small = told(evaluate(Run.open(tmp_path / "run"), sounds=20))
+    assert "thresholds" not in small
+    assert any("20 test sounds are fewer than 50" in note for note in small["notes"])
+
+
+def test_the_radius_of_the_head_is_a_setting(tiny_recipe):
+    recipe = tiny_recipe.with_values({"stimulus.frequency": "500 Hz", "stimulus.dt": "0.2 ms"})
+    child = recipe.with_values({"evaluation.head_radius": "7 cm"})
+    usual, small = ceiling(recipe, sounds=60), ceiling(child, sounds=60)
+    assert small["head"]["head_radius_m"] == 0.07
+    assert small["ideal"]["mean_absolute_error_us"] == usual["ideal"]["mean_absolute_error_us"]
+    assert small["ideal"]["mean_absolute_error_azimuth_deg"] > usual["ideal"]["mean_absolute_error_azimuth_deg"]
+
+
+def test_the_least_loss_is_lower_than_any_networks():
+    """Of each kind of readout, on the sounds of a run of that kind."""
+    recipe = Recipe(stimulus=ToneStimulus(fibres_per_ear=5, duration=0.05, dt=0.002, rate_max=500))
+    expected = {"class": math.log(12), "angle": 1 / 3, "direction": math.log(math.pi)}
+    for kind, nothing in expected.items():
+        deaf = recipe.with_values({"readout.kind": kind, "stimulus.rate_max": "0/s"})
+        assert ceiling(deaf, sounds=200)["least_loss"] == pytest.approx(nothing, rel=0.15)
+        assert ceiling(recipe.with_values({"readout.kind": kind}), sounds=200)["least_loss"] < 0.8 * nothing
+
+
+@pytest.mark.parametrize(
+    "silence", [{"stimulus.rate_max": "0/s"}, {"stimulus.rate_max": "0/s", "stimulus.fibres_per_ear": 1}]
+)
+def test_spikes_that_say_nothing_give_chance_and_a_sentence(silence, tiny_recipe, tmp_path):
+    recipe = tiny_recipe.with_values(silence)
+    metrics = told(evaluate(train(recipe, tmp_path / "run"), sounds=400))
+    for each in (metrics, metrics["ideal"], metrics["observers"]["circular_mean"]):
+        assert each["accuracy_ci95"][0] - 0.05 < 0.25 < each["accuracy_ci95"][1] + 0.05
+    assert metrics["bound"] is None
+    assert "thresholds" not in metrics
+    assert any("say nothing about the angle" in note for note in metrics["notes"])
+
+
+def test_one_fibre_for_each_ear_says_a_little(tiny_recipe):
+    metrics = told(ceiling(tiny_recipe.with_values({"stimulus.fibres_per_ear": 1}), sounds=1000))
+    assert metrics["ideal"]["accuracy"] > metrics["ideal"]["chance"]
+    assert metrics["bound"]["sd_deg"] > 10
+
+
+@pytest.mark.parametrize("classes", [1, 4096])
+def test_absurd_numbers_of_classes(classes, tiny_recipe):
+    metrics = told(ceiling(tiny_recipe.with_values({"readout.classes": classes}), sounds=60))
+    assert metrics["ideal"]["chance"] == 1 / classes
+    if classes == 1:
+        assert metrics["ideal"]["accuracy"] == 1
+        assert any("one class" in note for note in metrics["notes"])
+    else:
+        assert metrics["ideal"]["confusion"] is None
+
+
+def test_one_sound(tiny_run):
+    metrics = told(evaluate(tiny_run, sounds=1))
+    assert metrics["fraction_of_ideal"] is None or metrics["fraction_of_ideal"] in (0, 1)
+    assert np.sum(metrics["confusion"]) == 1
+
+
+@pytest.mark.parametrize("sounds", [0, -3])
+def test_a_ceiling_of_no_sounds_is_refused(sounds, tiny_recipe):
+    with pytest.raises(UserError, match=f"number of test sounds is {sounds}; it must be at least 1"):
+        ceiling(tiny_recipe, sounds=sounds)
+
+
+def test_an_edge_in_the_spike_probability_has_no_bound_and_says_so(tiny_recipe):
+    metrics = told(ceiling(tiny_recipe.with_values({"stimulus.rate_max": "1000/s"}), sounds=60))
+    assert metrics["bound"] is None
+    assert any("has an edge" in note for note in metrics["notes"])

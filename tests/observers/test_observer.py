@@ -7,8 +7,10 @@ import torch
 
 from spikeloc.errors import UserError
 from spikeloc.observers import IdealObserver, classical_observers
+from spikeloc.observers.bounds import bounds
 from spikeloc.observers.circular_mean import CircularMean
 from spikeloc.observers.observer import CHUNK
+from spikeloc.psychometrics import just_noticeable_difference
 from spikeloc.stimuli import ToneStimulus
 
 STIMULUS = ToneStimulus(fibres_per_ear=5, duration=0.05)
@@ -66,3 +68,22 @@ def test_angles_stay_in_the_range(observers):
 def test_no_classes_are_refused():
     with pytest.raises(UserError, match="number of classes is 0"):
         CircularMean(STIMULUS, 0)
+
+
+def test_a_stimulus_without_phases_is_refused_in_one_sentence():
+    class Noise:
+        kind = "scene"
+
+    makers = {
+        "ideal observer": lambda: IdealObserver(Noise(), 12),
+        "this observer": lambda: CircularMean(Noise(), 12),
+        "classical observer": lambda: classical_observers(Noise(), 12, seed=1),
+        "Cramér-Rao bound": lambda: bounds(Noise(), 12),
+        "just-noticeable": lambda: just_noticeable_difference(None, Noise()),
+    }
+    for who, make in makers.items():
+        with pytest.raises(
+            UserError, match=f"{who}.* reads the phases of a tone, but the stimulus is a scene"
+        ) as refusal:
+            make()
+        assert "\n" not in str(refusal.value)
