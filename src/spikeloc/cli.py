@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -207,9 +209,23 @@ def _recipe(arguments: argparse.Namespace) -> Any:
     return recipe.with_values(values) if values else recipe
 
 
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Import much: no search for garbage meanwhile, nor ever again in what was imported, which is a million objects."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    from spikeloc.progress import TrainingDisplay
-    from spikeloc.training import train
+    with _importing():
+        from spikeloc.progress import TrainingDisplay
+        from spikeloc.training import train
 
     recipe = _recipe(arguments)
     with TrainingDisplay() as display:
@@ -218,7 +234,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _score(run: Any) -> None:
-    from spikeloc.report import write_report
+    with _importing():
+        from spikeloc.report import write_report
 
     _make_metrics(run)
     _print_metrics(run.metrics)

@@ -35,7 +35,8 @@ def report(run: Run) -> Path:
 def write_report(run: Run, metrics: Metrics) -> Path:
     """Draw a run's pictures and write its report. Raises UserError if the run lacks something or cannot be written."""
     environment = _environment(run)
-    files = {name: figures.save(figure) for name, figure in pictures(run, metrics).items()}
+    drawn = pictures(run, metrics)
+    files = {name: figures.save(drawn.pop(name)) for name in list(drawn)}
     page = _page(run, metrics, files, environment)
     for name, png in files.items():
         run.write(f"figures/{name}.png", png)
