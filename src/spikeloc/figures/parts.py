@@ -169,7 +169,8 @@ def level(axes: Axes, value: float | None, name: str, colour: str = GREY, side: 
         return
     axes.axhline(value, color=colour, ls=":" if colour == GREY else "-", lw=1.2)
     x = 0.99 if side == "right" else 0.01
-    text = axes.text(x, value, f"{name} {value:.3g}", color=colour, ha=side, va="bottom", fontsize=8, bbox=BEHIND)
+    label = f"{name} " + f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    text = axes.text(x, value, label, color=colour, ha=side, va="bottom", fontsize=8, bbox=BEHIND)
     text.set_transform(axes.get_yaxis_transform())
 
 

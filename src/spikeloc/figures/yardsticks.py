@@ -39,7 +39,7 @@ def psychometric_function(
             axes.vlines(thresholds[name], 50, 75, color=colour, lw=1)
             label += f": {thresholds[name]:.2f}° ({_us(thresholds[name], frequency):.1f} µs)"
         axes.plot(ipd, 100 * np.asarray(shares), style, ms=4, color=colour, label=label)
-    level(axes, 75, "threshold:")
+    level(axes, 75, "threshold (%)")
     if people is not None:
         axes.axvline(people, color=GREY, ls="-.", lw=1.2)
         text = axes.text(people, 0.97, f"people: about {_us(people, frequency):.3g} µs ", color=GREY, fontsize=8)
