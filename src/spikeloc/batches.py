@@ -12,7 +12,7 @@ from spikeloc.stimuli import Sounds, Stimulus
 __all__ = ["batches_of"]
 
 AHEAD = 1  # draws that are under way or waiting
-ROWS = 2**16  # time steps of all sounds of a draw, unless one batch has more
+ROWS = 2**15  # time steps of all sounds of a draw, unless one batch has more
 
 
 def batches_of(stimulus: Stimulus, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
