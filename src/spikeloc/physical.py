@@ -48,8 +48,8 @@ def head_account(stimulus: ToneStimulus, radius: float = HEAD_RADIUS) -> dict[st
         statement += f", and {ear_to_ear}: sources up to {azimuth:.0f}° of azimuth to either side (Woodworth's sphere)."
     else:
         statement += (
-            f", but {ear_to_ear}, {asked / head:.2g} times less: errors are degrees of phase here, and have no meaning "
-            f"in microseconds or in degrees of azimuth."
+            f", but {ear_to_ear}, {asked / head:.2g} times less: errors are degrees of phase here, not of azimuth, and "
+            f"a difference in microseconds is one that no head makes."
         )
     return {
         "natural": natural,
