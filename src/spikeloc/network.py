@@ -18,12 +18,14 @@ from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 
 from spikeloc.errors import UserError
+from spikeloc.initial_weights import InitialWeights, coincidence_weights, uniform_weights
 from spikeloc.neurons import LIF, Surrogate, fused, reference
 from spikeloc.neurons.layer import LayerOutput
 from spikeloc.neurons.models import Reset, decay
 from spikeloc.neurons.surrogate import SurrogateName
 from spikeloc.settings import Settings, Time
 from spikeloc.spikes import SpikeEvents
+from spikeloc.stimuli import Fibres
 from spikeloc.units import ms
 
 __all__ = ["Activity", "EngineName", "Network", "NetworkSettings", "Output"]
@@ -80,8 +82,9 @@ class NetworkSettings(Settings):
     """Shape of the surrogate gradient."""
     slope: float = Field(100.0, gt=0)
     """Steepness of the surrogate gradient."""
-    initial_weights: Literal["fan_in", "fan_out"] = "fan_in"
-    """Uniform in +-gain/sqrt(n), where n is a layer's number of inputs, or (the seed's slip) of outputs."""
+    initial_weights: InitialWeights = "fan_in"
+    """`fan_in`: uniform in +-gain/sqrt(inputs); `fan_out` (the seed's slip): /sqrt(outputs); `coincidence`: the first
+    layer compares the ears, each neuron around a frequency and a phase difference of its own."""
     weight_gain: float = Field(1.0, gt=0)
     """Factor on the initial weights."""
     engine: EngineName = "fused"
@@ -136,18 +139,35 @@ class Network(nn.Module):
     n_inputs, n_outputs   number of fibres and of output neurons
     dt                    time step in seconds
     generator             draws the initial weights
+    fibres                what the fibres are tuned to, for initial weights that make use of it
     """
 
     def __init__(
-        self, settings: NetworkSettings, n_inputs: int, n_outputs: int, dt: float, *, generator: torch.Generator
+        self,
+        settings: NetworkSettings,
+        n_inputs: int,
+        n_outputs: int,
+        dt: float,
+        *,
+        generator: torch.Generator,
+        fibres: Fibres | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.dt = dt
         sizes = [n_inputs, *settings.hidden, n_outputs]
         self.weights = nn.ParameterList(
-            initial_weights(n_in, n_out, settings, generator) for n_in, n_out in pairwise(sizes)
+            nn.Parameter(self._initial(depth, n_in, n_out, generator, fibres))
+            for depth, (n_in, n_out) in enumerate(pairwise(sizes))
         )
+
+    def _initial(
+        self, depth: int, n_in: int, n_out: int, generator: torch.Generator, fibres: Fibres | None
+    ) -> torch.Tensor:
+        kind, gain = self.settings.initial_weights, self.settings.weight_gain
+        if kind == "coincidence" and depth == 0 and self.settings.hidden:
+            return coincidence_weights(fibres, n_out, gain, generator)
+        return uniform_weights(n_in, n_out, n_out if kind == "fan_out" else n_in, gain, generator)
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
         """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
@@ -230,10 +250,3 @@ def mean_potential_weights(n_steps: int, tau: float, dt: float) -> Tensor:
     a = decay(tau, dt)
     remaining = torch.arange(n_steps, 0, -1, dtype=torch.float64)
     return (1 - a**remaining) / n_steps
-
-
-def initial_weights(n_in: int, n_out: int, settings: NetworkSettings, generator: torch.Generator) -> nn.Parameter:
-    """Weights [n_in, n_out], uniform in +-gain / sqrt(n) with n the layer's inputs (or its outputs, as in the seed)."""
-    n = n_in if settings.initial_weights == "fan_in" else n_out
-    bound = settings.weight_gain / math.sqrt(n)
-    return nn.Parameter((2 * torch.rand(n_in, n_out, generator=generator) - 1) * bound)

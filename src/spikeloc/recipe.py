@@ -60,6 +60,8 @@ class TrainingSettings(Settings):
     """Step size of Adam."""
     schedule: Literal["constant", "cosine"] = "constant"
     """The step size over training: constant, or falling to zero along half a cosine."""
+    averaging: int = Field(0, ge=0)
+    """Batches over which the weights are averaged, for validation and for the result; 0 takes them as they are."""
     validation_sounds: int = Field(2048, ge=0)
     """Sounds that choose the best weights after each epoch; 0 keeps the last weights."""
     patience: int = Field(0, ge=0)

@@ -16,9 +16,10 @@ import io
 import json
 import os
 import platform
+import re
 import tempfile
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from spikeloc.network import Network
 from spikeloc.observers.trained import TrainedObserver
 from spikeloc.randomness import torch_generator
 from spikeloc.recipe import Recipe, parse_recipe
+from spikeloc.settings import nearest
 
 __all__ = ["Run", "build_network", "load", "write_whole"]
 
@@ -41,7 +43,10 @@ def build_network(recipe: Recipe) -> Network:
     """The recipe's network with its initial weights."""
     stimulus = recipe.stimulus
     generator = torch_generator(recipe.seed, "initial weights")
-    return Network(recipe.network, stimulus.n_fibres, recipe.readout.n_outputs, stimulus.dt, generator=generator)
+    n_outputs = recipe.readout.n_outputs
+    return Network(
+        recipe.network, stimulus.n_fibres, n_outputs, stimulus.dt, generator=generator, fibres=stimulus.fibres
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,20 @@ class Run:
         if not run.has("recipe.toml"):
             raise UserError(f"{path} is not a run folder: it has no recipe.toml")
         return run
+
+    @staticmethod
+    def find(model: str | Path) -> Run:
+        """A trained network that is shipped, by its name, or the run folder of a path. Raises UserError."""
+        shipped = resources.files("spikeloc") / "models" / str(model)
+        if re.fullmatch(r"[\w-]+", str(model)) and not Path(model).exists():
+            if isinstance(shipped, Path) and shipped.is_dir():
+                return Run(shipped)
+            names = sorted(path.name for path in (Path(__file__).parent / "models").iterdir() if path.is_dir())
+            raise UserError(
+                f"there is no model {str(model)!r}{nearest(str(model), names)}; "
+                f"give the folder of a run or one of {', '.join(names)}"
+            )
+        return Run.open(model)
 
     def has(self, name: str) -> bool:
         """Whether a file of the run exists."""

@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,7 @@ class _State:
     network: Network
     optimiser: Adam
     history: list[dict[str, float]] = field(default_factory=list)
+    average: list[Tensor] = field(default_factory=list)  # of recent weights, in the order of the network's
     best: dict[str, Tensor] = field(default_factory=dict)  # copies, never the live parameters
     best_epoch: int = 0
     best_loss: float = math.inf
@@ -154,6 +155,7 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
         state.optimiser.clear()
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step(rate)
+        _average(state, settings.averaging, epoch * n_batches + done)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise UserError(f"the loss is {losses[-1]} in epoch {epoch + 1}; lower training.learning_rate")
@@ -161,10 +163,35 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
             watch.first_loss(recipe.readout.expected_first_loss, losses[0])
         watch.batch(epoch, done + 1, n_batches)
     row = {"epoch": epoch + 1, "loss": float(np.mean(losses)), "learning_rate": rate}
-    row |= _validate(recipe, state.network)
-    row["seconds"] = round(time.monotonic() - began, 3)
-    state.history.append(row)
-    _keep_best(state, row)
+    with _averaged(state):
+        row |= _validate(recipe, state.network)
+        row["seconds"] = round(time.monotonic() - began, 3)
+        state.history.append(row)
+        _keep_best(state, row)
+
+
+@torch.no_grad()
+def _average(state: _State, batches: int, step: int) -> None:
+    """Weights averaged over about so many last batches, all alike at first:  m += (w - m) / min(batches, step + 1)."""
+    if batches == 0:
+        return
+    if not state.average:
+        state.average = [weights.clone() for weights in state.network.parameters()]
+    for mean, weights in zip(state.average, state.network.parameters(), strict=True):
+        mean.lerp_(weights, 1 / min(batches, step + 1))
+
+
+@contextmanager
+def _averaged(state: _State) -> Iterator[None]:
+    """Within this block the network has the averaged weights, if there are any."""
+    own = [weights.data for weights in state.network.parameters()]
+    for weights, mean in zip(state.network.parameters(), state.average, strict=False):
+        weights.data = mean
+    try:
+        yield
+    finally:
+        for weights, data in zip(state.network.parameters(), own, strict=True):
+            weights.data = data
 
 
 def _training_batches(recipe: Recipe, epoch: int) -> Iterator[Sounds]:
@@ -225,6 +252,7 @@ def _keep_best(state: _State, row: dict[str, float]) -> None:
 def _save(run: Run, state: _State) -> None:
     tensors = {f"network/{name}": value for name, value in state.network.state_dict().items()}
     tensors |= {f"best/{name}": value for name, value in state.best.items()}
+    tensors |= {f"average/{place}": value for place, value in enumerate(state.average)}
     tensors |= {f"adam/{name}": value for name, value in state.optimiser.state().items()}
     about = {"history": state.history, "best_epoch": state.best_epoch, "best_loss": state.best_loss}
     write_safetensors(run.path / CHECKPOINT, tensors, about)
@@ -240,6 +268,8 @@ def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     state.history, state.best_epoch, state.best_loss = about["history"], about["best_epoch"], about["best_loss"]
     network.load_state_dict(_part(tensors, "network/"))
     state.best = {name: value.to(device) for name, value in _part(tensors, "best/").items()}
+    average = _part(tensors, "average/")
+    state.average = [average[str(place)].to(device) for place in range(len(average))]
     state.optimiser.load(_part(tensors, "adam/"))
     return state
 

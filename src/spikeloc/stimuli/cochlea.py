@@ -1,7 +1,7 @@
 """The cochlea: sound pressure at the two eardrums -> firing probabilities of auditory-nerve fibres.
 
     gammatone filter   z = x * g,  g(t) = t^3 exp(-2 pi b t) exp(2 pi i f t),  b = 1.019 ERB(f)
-    hair cell          h = pi max(0, cos arg z), then twice  u' = 2 pi f_lock (h - u):  locking fades above f_lock
+    hair cell          h = 4 max(0, cos arg z)^2, then twice  u' = 2 pi f_lock (h - u):  locking fades above f_lock
     synapse            s = sqrt|z|,  rate = spontaneous + (rate_max - spontaneous) u s / (s + s_half)
 
 The filter is a cascade of four complex one-pole filters; its real part is the gammatone, its magnitude the envelope

@@ -20,7 +20,7 @@ U = np.uint64
 STATES = 10  # of a channel: four complex filters, two low-pass filters
 FULL = U(2**63)  # spikes of a sound that its room does not hold
 TINY = np.float32(1e-30)
-ZERO, ONE, PI = np.float32(0), np.float32(1), np.float32(math.pi)
+ZERO, FOUR = np.float32(0), np.float32(4)
 TO_UNIT = 2.0**-53
 
 
@@ -51,7 +51,8 @@ def hear(sound: np.ndarray, oversampling: int, design: tuple, state: np.ndarray,
                 re, im = a_re * state[6, c] - a_im * state[7, c] + re, a_re * state[7, c] + a_im * state[6, c] + im
                 state[6, c], state[7, c] = re, im
                 envelope[c] = math.sqrt(re * re + im * im)
-                rectified = PI * max(re, ZERO) / (envelope[c] + TINY)
+                rectified = max(re, ZERO) / (envelope[c] + TINY)
+                rectified *= FOUR * rectified
                 once = state[8, c] + smoothing * (rectified - state[8, c])
                 state[8, c] = once
                 state[9, c] += smoothing * (once - state[9, c])

@@ -15,6 +15,7 @@ from spikeloc.errors import UserError
 from spikeloc.heads import Head, load_head
 from spikeloc.settings import Angle, Level, Settings, Time
 from spikeloc.stimuli.cochlea import CochleaSettings
+from spikeloc.stimuli.fibres import Fibres
 from spikeloc.stimuli.nerve import nerve_spikes
 from spikeloc.stimuli.rendering import at_level, diffuse_noise, mixed, render, render_moving, render_reverberant
 from spikeloc.stimuli.sounds import Sounds
@@ -24,6 +25,7 @@ from spikeloc.units import ms, write_quantity
 __all__ = ["SceneStimulus"]
 
 MAX_STEPS = 1_000_000
+LONGEST_ITD = 0.8e-3  # seconds: a little more than the largest of heads
 SCENE, SECOND, AROUND = 21, 22, 23  # what random numbers of a sound's key are for; see sources.generator
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0.5, le=2)]
@@ -114,6 +116,22 @@ class SceneStimulus(Settings):
     def sample_rate(self) -> float:
         """Samples of sound pressure a second."""
         return self.cochlea.sample_rate
+
+    @property
+    def fibres(self) -> Fibres:
+        """What the fibres are tuned to."""
+        cochlea = self.cochlea
+        per_channel = cochlea.fibres_per_channel
+        frequency = np.tile(np.repeat(cochlea.centre_frequencies, per_channel), 2)
+        delay = np.tile(cochlea.delay_steps * cochlea.dt, 2 * cochlea.channels)
+        turn = 2 * math.pi * frequency
+        return Fibres(
+            ear=np.repeat([0, 1], cochlea.channels * per_channel),
+            frequency=frequency,
+            phase=turn * delay,
+            reach=np.minimum(math.pi, turn * LONGEST_ITD),
+            locking=1 / (1 + (frequency / cochlea.phase_locking) ** 2),
+        )
 
     def draw(
         self,

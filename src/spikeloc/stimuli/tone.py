@@ -15,6 +15,7 @@ from spikeloc import randomness
 from spikeloc.angles import HALF_CIRCLE
 from spikeloc.errors import UserError
 from spikeloc.settings import Angle, Frequency, Rate, Settings, Time
+from spikeloc.stimuli.fibres import Fibres
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.sounds import Sounds
 from spikeloc.stimuli.thinning import draw_spikes
@@ -109,6 +110,15 @@ class ToneStimulus(Settings):
     def fibre_delays(self) -> tuple[np.ndarray, np.ndarray]:
         """Phase delays of the left and of the right ear's fibres, radians, each [fibres_per_ear]."""
         return _delays(self.fibres_per_ear, self.right_delays == "reversed")
+
+    @property
+    def fibres(self) -> Fibres:
+        """What the fibres are tuned to: all to the tone, with delays of their own."""
+        ones = np.ones(self.n_fibres)
+        ear = np.repeat([0, 1], self.fibres_per_ear)
+        # A fibre's delay is added to the phase: it answers early.
+        phase = -np.concatenate(self.fibre_delays)
+        return Fibres(ear, self.frequency * ones, phase, self.max_ipd * ones, ones)
 
     def draw(
         self,

@@ -1,0 +1,27 @@
+"""What is known about the fibres of a stimulus: to which ear they belong, and what they are tuned to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Fibres"]
+
+
+@dataclass(frozen=True)
+class Fibres:
+    """The fibres of both ears, in the order of a spike tensor's last axis.
+
+    ear         0 left, 1 right                                             [fibre]
+    frequency   that excites it most, hertz                                 [fibre]
+    phase       of that frequency by which it answers late, radians         [fibre]
+    reach       largest interaural phase difference of that frequency       [fibre]
+    locking     how well its spikes keep to the phase, 0 not at all to 1    [fibre]
+    """
+
+    ear: np.ndarray
+    frequency: np.ndarray
+    phase: np.ndarray
+    reach: np.ndarray
+    locking: np.ndarray
