@@ -15,6 +15,7 @@ from team import Team
 __all__ = ["measure_steps"]
 
 ONE_LOOK = 3.0  # seconds: a contender whose first step takes longer is not asked for another
+LONGEST = 12.0  # seconds: a contender that would take longer for a step is not asked
 SLICE = 0.15  # seconds each contender steps in a round
 MEMORY = 6e9  # bytes that a contender may keep for its backward pass
 
@@ -44,25 +45,25 @@ def plans(names: list[str], quick: bool) -> Iterator[Plan]:
                     continue
                 # Wide deep layers only where a step takes well under a second.
                 if layers == 1 or width == 30 or steps * width <= 128_000:
-                    yield Plan(Case(steps, (width,) * layers), few, 2)
+                    yield Plan(Case(steps, (width,) * layers), few, 2 if steps * width <= 500_000 else 1)
 
 
 def measure_steps(team: Team, quick: bool) -> list[dict[str, Any]]:
     """A row for each case and contender: the seconds of a step, or why there are none."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for plan in plans(team.names, quick):
         print(f"step: T = {plan.case.steps}, hidden {'-'.join(map(str, plan.case.hidden))}", flush=True)
-        rows += measure(team, plan)
+        rows += measure(team, plan, rows)
         team.forget()
     return rows
 
 
-def measure(team: Team, plan: Plan) -> list[dict[str, Any]]:
+def measure(team: Team, plan: Plan, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Build all contenders of a case, check that they agree, and let them take turns."""
     case, rows, first = plan.case, {}, {}
     for name in plan.names:
         rows[name] = {"case": case.to_json(), "contender": name}
-        if reason := too_big(name, case):
+        if reason := too_big(name, case) or too_slow(name, case, before):
             rows[name]["skipped"] = reason
         else:
             first[name] = team.build(name, case)
@@ -78,6 +79,18 @@ def measure(team: Team, plan: Plan) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
+def too_slow(name: str, case: Case, before: list[dict[str, Any]]) -> str | None:
+    """Why a contender is not asked for a long step, guessed from a shorter one with the same layers."""
+    if name.startswith(("fused", "dense", "jax")):
+        return None
+    for row in before:
+        if row["contender"] == name and tuple(row["case"]["hidden"]) == case.hidden and row["case"]["steps"] >= 1000:
+            seconds = row.get("median", float("inf")) * (case.steps / row["case"]["steps"]) ** 2
+            if case.steps > row["case"]["steps"] and seconds > LONGEST:
+                return f"would take about {seconds:.0f} s a step, as the square of the number of time steps"
+    return None
+
+
 def too_big(name: str, case: Case) -> str | None:
     """Why a contender does not take a case on: too much memory or time, guessed from smaller cases."""
     if name in ("fused", "dense"):
@@ -88,6 +101,6 @@ def too_big(name: str, case: Case) -> str | None:
         return f"would keep about {memory / 1e9:.0f} GB for its backward pass"
     # Indexing a step of a long tensor costs the whole tensor again in the backward pass.
     seconds = 1.6 * (case.steps / 1000) ** 2 * neurons / 30
-    if name == "reference" and seconds > 10:
+    if name == "reference" and seconds > LONGEST:
         return f"would take about {seconds:.0f} s a step, as the square of the number of time steps"
     return None
