@@ -172,13 +172,16 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
 
 @torch.no_grad()
 def _average(state: _State, batches: int, step: int) -> None:
-    """Weights averaged over about so many last batches, all alike at first:  m += (w - m) / min(batches, step + 1)."""
+    """Weights averaged over about so many last batches, early on over the last tenth.
+
+    m += (w - m) / min(batches, 1 + step / 10)
+    """
     if batches == 0:
         return
     if not state.average:
         state.average = [weights.clone() for weights in state.network.parameters()]
     for mean, weights in zip(state.average, state.network.parameters(), strict=True):
-        mean.lerp_(weights, 1 / min(batches, step + 1))
+        mean.lerp_(weights, 1 / min(batches, 1 + step / 10))
 
 
 @contextmanager
