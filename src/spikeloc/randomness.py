@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from spikeloc.compiled import inlined, kernel
-from spikeloc.errors import UserError
 from spikeloc.compiled.hashing import FIRST_FACTOR, GOLDEN, SECOND_FACTOR
+from spikeloc.errors import UserError
 
 __all__ = ["indices_of", "mix", "permutation", "sound_keys", "torch_generator", "uniform", "word"]
 
