@@ -19,9 +19,19 @@ __all__ = ["FULL", "STATES", "draw_nerve", "hear", "hear_all"]
 U = np.uint64
 STATES = 10  # of a channel: four complex filters, two low-pass filters
 FULL = U(2**63)  # spikes of a sound that its room does not hold
-TINY = np.float32(1e-30)
+NOTHING = np.float32(1e-20)  # pascal: where squares of float32 underflow, an envelope is not known
+FAINT = np.float32(1e-25)  # what states fall silent at
 ZERO, FOUR = np.float32(0), np.float32(4)
 TO_UNIT = 2.0**-53
+
+
+@inlined
+def _fall_silent(state: np.ndarray) -> None:
+    """Zero what digital silence has left of sounds: it would decay to denormal numbers, stay there, and be slow."""
+    for row in range(STATES):
+        for c in range(state.shape[1]):
+            if abs(state[row, c]) < FAINT:
+                state[row, c] = ZERO
 
 
 @inlined
@@ -34,7 +44,7 @@ def hear(sound: np.ndarray, oversampling: int, design: tuple, state: np.ndarray,
     n_both, pole_re, pole_im, gain, smoothing, half, spontaneous, span = design
     n_ear = n_both // 2
     envelope = np.empty(len(pole_re), np.float32)
-    sample = 0
+    sample, left, right = 0, ZERO, ZERO
     for step in range(len(hazard)):
         for _ in range(oversampling):
             left, right = sound[0, sample], sound[1, sample]
@@ -51,11 +61,13 @@ def hear(sound: np.ndarray, oversampling: int, design: tuple, state: np.ndarray,
                 re, im = a_re * state[6, c] - a_im * state[7, c] + re, a_re * state[7, c] + a_im * state[6, c] + im
                 state[6, c], state[7, c] = re, im
                 envelope[c] = math.sqrt(re * re + im * im)
-                rectified = max(re, ZERO) / (envelope[c] + TINY)
+                rectified = max(re, ZERO) / (envelope[c] + NOTHING)
                 rectified *= FOUR * rectified
                 once = state[8, c] + smoothing * (rectified - state[8, c])
                 state[8, c] = once
                 state[9, c] += smoothing * (once - state[9, c])
+        if left == ZERO or right == ZERO:
+            _fall_silent(state)
         for kind in range(len(half)):
             for c in range(len(pole_re)):
                 s = math.sqrt(envelope[c])
@@ -102,8 +114,8 @@ def draw_nerve(
     """Spikes in the last ``n_steps`` time steps of each sound, staged in a room of its own.
 
     A fibre spikes in the step in which its summed hazard passes a threshold drawn from exp(-x), and begins anew: so
-    each step spikes with the probability 1 - exp(-hazard), whatever came before. While it is refractory, its sum
-    stands still.
+    each step spikes with the probability 1 - exp(-hazard), whatever came before. A refractory fibre begins anew without
+    a spike.
 
     rooms [B + 1] in staged;  sizes [B] spikes, or FULL;  start[row + 1] counts a sound's spikes up to that row.
     """
@@ -115,9 +127,11 @@ def draw_nerve(
     hazard = np.empty((n_heard, n_kinds, width), np.float32)
     state = np.empty((STATES, width), np.float32)
     left_over = np.empty((n_delays, width), np.float32)
+    ready = np.empty((n_delays, width), np.int64)  # first step in which a fibre can spike
     found = np.empty(n_delays * width, np.uint16)
     for i in range(first, last):
         state[:] = 0
+        ready[:] = 0
         hear(sounds[i], oversampling, design, state, hazard)
         key, drawn = keys[i], U(0)
         for rank in range(n_delays):
@@ -139,9 +153,9 @@ def draw_nerve(
                         bits &= bits - U(1)
                         left_over[rank, channel] = _exponential(key, drawn)
                         drawn += U(1)
-                        heard = before + step - delays[rank]
-                        for slept in range(heard + 1, min(heard + 1 + refractory, n_heard)):
-                            left_over[rank, channel] += hazard[slept, rank % n_kinds, channel]
+                        if step < ready[rank, channel]:
+                            continue
+                        ready[rank, channel] = step + 1 + refractory
                         fibre = np.uint16(channel * n_delays + rank)
                         place = n_found
                         while place > 0 and found[place - 1] > fibre:

@@ -58,10 +58,10 @@ def nerve_spikes(sounds: np.ndarray, keys: np.ndarray, settings: CochleaSettings
     refractory = round(settings.refractory / settings.dt)
     bins = n_steps * settings.n_fibres
     likely = bins * settings.rate_max * settings.dt / 2
-    sizes = np.full(n_sounds, FULL)
+    sizes = np.zeros(n_sounds, dtype=np.uint64)
     start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)
     room = math.ceil(likely + DEVIATIONS * math.sqrt(likely) + 32)
-    while (sizes == FULL).any():
+    while True:
         # Each sound is drawn into a room of its own, because how many spikes there are is not known before.
         rooms = np.arange(n_sounds + 1, dtype=np.uint64) * np.uint64(room)
         staged = np.empty(int(rooms[-1]), dtype=np.uint16)
@@ -69,6 +69,8 @@ def nerve_spikes(sounds: np.ndarray, keys: np.ndarray, settings: CochleaSettings
             draw_nerve, n_sounds, sounds, keys, settings.oversampling, tuple(numbers), delays, refractory, n_steps,
             rooms, staged, sizes, start,
         )  # fmt: skip
+        if not (sizes == FULL).any():
+            break
         room = min(2 * room, bins)
     ends = np.zeros(n_sounds + 1, dtype=np.uint64)
     np.cumsum(sizes, out=ends[1:])

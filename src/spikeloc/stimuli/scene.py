@@ -67,7 +67,7 @@ class SceneStimulus(Settings):
     direct_ratio: tuple[Level, Level] = (0.0, 12.0)
     """Range of the direct sound's energy over the room's."""
     moving: Angle = 0.0
-    """A source moves by up to this, to either side of its azimuth; rooms hear sources at rest."""
+    """A source moves from up to this on one side of its azimuth to as much on the other; rooms hear it at rest."""
     max_azimuth: Angle = Field(math.pi / 2, gt=0, le=math.pi)
     """Azimuths are drawn evenly between minus this and this."""
     cochlea: CochleaSettings = CochleaSettings()
@@ -168,12 +168,15 @@ class SceneStimulus(Settings):
         source = at_level(self.source.draw(key, rate, duration), level)
         in_room, second, noisy = (rng.random(3) < (self.reverberant, self.accompanied, self.noisy)).tolist()
         ratios = [rng.uniform(*limits) for limits in (self.direct_ratio, self.target_ratio, self.snr)]
-        begin, end = azimuth + self.moving * rng.uniform(-1, 1, 2)
+        swing = self.moving * rng.uniform(-1, 1, 2)[0]
         elsewhere = rng.uniform(-self.max_azimuth, self.max_azimuth)
         if in_room:
             ears = render_reverberant(source, head, azimuth, rate, key=key, decay=self.reverberation, direct=ratios[0])
         elif self.moving:
-            ears = render_moving(source, head, lambda t: begin + (end - begin) * t / duration, rate)
+            middle = duration - self.duration / 2  # of what is shown
+            ears = render_moving(
+                source, head, lambda t: azimuth + swing * np.clip(2 * (t - middle) / self.duration, -1, 1), rate
+            )
         else:
             ears = render(source, head, azimuth, rate)
         if second:
