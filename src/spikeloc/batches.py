@@ -34,7 +34,8 @@ def batches_of(stimulus: Stimulus, indices: np.ndarray, size: int, *, seed: int,
                     continue
                 for first in range(0, len(sounds), size):
                     last = min(first + size, len(sounds))
-                    yield Sounds(sounds.angle[first:last], sounds.events.sounds(first, last))
+                    ears = None if sounds.ears is None else sounds.ears[first:last]
+                    yield Sounds(sounds.angle[first:last], sounds.events.sounds(first, last), ears)
         finally:
             for task in waiting:
                 task.cancel()

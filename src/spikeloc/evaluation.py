@@ -6,6 +6,7 @@
 | `chance`                                   | 1 / classes                                                           |
 | `mean_absolute_error_deg`, `..._ci95`      | mean of |true continuous angle - estimate|; normal interval           |
 | `median_absolute_error_deg`                | its median                                                            |
+| `root_mean_square_error_deg`, `..._ci95`   | root of the mean of the squared errors; normal interval of that mean  |
 | `quantisation_floor_deg`                   | a perfect classifier's mean absolute error: class width / 4           |
 | `class_error_deg`                          | mean |true class - estimated class| x width: the seed's error         |
 | `confusion`                                | counts, rows estimated, columns true                                  |
@@ -19,6 +20,13 @@
 For tones there are yardsticks besides (:mod:`spikeloc.yardsticks`): `bound`, `least_loss`, `calibration`, `thresholds`,
 `head` and `notes`; and where a head can make the tone, each observer has `mean_absolute_error_us` and
 `mean_absolute_error_azimuth_deg` with their `_ci95` (:mod:`spikeloc.physical`). `confusion` is None above 360 classes.
+
+For scenes nobody knows the ideal observer: `ideal` and `fraction_of_ideal` are None. `observers` holds correlations of
+the sound pressures at the ears, `gcc_phat` and `ear_correlation`, heard on the very same sounds, and stands in the
+other tables where the ideal observer does. Besides (:mod:`spikeloc.yardsticks`): `calibration`, `people`, `notes`, and
+
+| `versus`                                   | paired comparison with each of `observers`, instead of `versus_ideal` |
+| `estimates`                                | `angle_deg` of the first sounds, and what each observer answered, deg |
 """
 
 from __future__ import annotations
@@ -38,6 +46,7 @@ from spikeloc.comparison import Comparison, compare
 from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import UserError
 from spikeloc.observers.classical import classical_observers
+from spikeloc.observers.ear_correlation import EarCorrelation, ear_observers
 from spikeloc.observers.ideal import IdealObserver
 from spikeloc.observers.observer import Observer
 from spikeloc.observers.trained import join
@@ -45,8 +54,8 @@ from spikeloc.physical import physical_errors
 from spikeloc.readout import Decision
 from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
-from spikeloc.stimuli import ToneStimulus
-from spikeloc.yardsticks import yardsticks
+from spikeloc.stimuli import Sounds, Stimulus, ToneStimulus
+from spikeloc.yardsticks import scene_yardsticks, yardsticks
 
 __all__ = ["Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
 
@@ -56,7 +65,11 @@ ANGLE_BINS = 36
 HISTOGRAM_BINS = 61
 HISTOGRAM_SHARE = 0.995  # of the errors, at least, are no greater than the histogram's end
 MOST_CLASSES = 360  # of a confusion matrix
+MOST_ESTIMATES = 1000  # that are written one by one
 Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+Listener = Observer | EarCorrelation  # of the fibres' spikes, or of the sound at the ears
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,13 @@ class Trial:
             table[name] = [float(total / n) if n else None for total, n in zip(sums, counts, strict=True)]
         return table
 
+    def estimates(self, names: Sequence[str]) -> dict[str, list[float]]:
+        """The first sounds one by one: true angles, and what each observer answered, degrees."""
+        angles = {"angle_deg": self.angle} | {name: self.decisions[name].angle for name in names}
+        return {
+            name: [round(float(each), 2) for each in angle[:MOST_ESTIMATES].rad2deg()] for name, angle in angles.items()
+        }
+
     def error_histogram(self, names: Sequence[str]) -> dict[str, list[float]]:
         """Counts of signed errors between common edges, degrees; the outermost hold all that lies beyond."""
         signed = {name: wrap(self.decisions[name].angle - self.angle).rad2deg().double().numpy() for name in names}
@@ -95,21 +115,29 @@ class Trial:
         return {"edges_deg": edges.tolist(), **counts}
 
 
-def observe(
-    observers: Mapping[str, Observer], stimulus: ToneStimulus, n: int, *, seed: int, stream: str = "test"
-) -> Trial:
+def observe(observers: Mapping[str, Listener], stimulus: Stimulus, n: int, *, seed: int, stream: str = "test") -> Trial:
     """Let observers decide about the same n fresh sounds, batch by batch. Raises UserError unless n >= 1."""
     if n < 1:
         raise UserError(f"the number of test sounds is {n}; it must be at least 1")
     angles: list[Tensor] = []
     decisions: dict[str, list[Decision]] = {name: [] for name in observers}
     # Sounds that share one unknown phase are shown together: each tells the ideal observer about all.
-    size = SHARED_BATCH if stimulus.phase == "per_dataset" else BATCH
-    for sounds in batches_of(stimulus, np.arange(n, dtype=np.int64), size, seed=seed, stream=stream):
+    shared = isinstance(stimulus, ToneStimulus) and stimulus.phase == "per_dataset"
+    for sounds in batches_of(
+        stimulus, np.arange(n, dtype=np.int64), SHARED_BATCH if shared else BATCH, seed=seed, stream=stream
+    ):
         angles.append(sounds.angle)
         for name, observer in observers.items():
-            decisions[name].append(observer.decide(sounds.events))
+            decisions[name].append(_decision(observer, sounds))
     return Trial(torch.cat(angles), {name: join(parts) for name, parts in decisions.items()})
+
+
+def _decision(observer: Listener, sounds: Sounds) -> Decision:
+    if not isinstance(observer, EarCorrelation):
+        return observer.decide(sounds.events)
+    if sounds.ears is None:
+        raise UserError("a tone reaches the fibres without sound pressures; correlate the ears of a scene instead")
+    return observer.decide_ears(sounds.ears)
 
 
 def evaluate(run: Run, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
@@ -127,31 +155,37 @@ def ceiling(recipe: Recipe, *, sounds: int | None = None, seed: int | None = Non
     return {"recipe": recipe.name, **_metrics(recipe, reference_observers(recipe), sounds, seed)}
 
 
-def reference_observers(recipe: Recipe) -> dict[str, Observer]:
-    """The ideal observer, and the classical ones fitted on training sounds."""
-    n_classes = recipe.readout.classes
-    ideal = IdealObserver(recipe.stimulus, n_classes)
-    return {"ideal": ideal, **classical_observers(recipe.stimulus, n_classes, recipe.seed)}
+def reference_observers(recipe: Recipe) -> dict[str, Listener]:
+    """For tones the ideal observer, and the classical ones fitted on training sounds; for scenes those of the ears."""
+    n_classes, stimulus = recipe.readout.classes, recipe.stimulus
+    if not isinstance(stimulus, ToneStimulus):
+        return {**ear_observers(stimulus, n_classes)}
+    ideal = IdealObserver(stimulus, n_classes)
+    return {"ideal": ideal, **classical_observers(stimulus, n_classes, recipe.seed)}
 
 
-def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | None, seed: int | None) -> dict[str, Any]:
+def _metrics(recipe: Recipe, observers: Mapping[str, Listener], sounds: int | None, seed: int | None) -> dict[str, Any]:
     n = recipe.evaluation.sounds if sounds is None else sounds
     seed = recipe.seed if seed is None else seed
-    n_classes, limit = recipe.readout.classes, recipe.stimulus.max_ipd
+    n_classes, limit = recipe.readout.classes, recipe.stimulus.limit
     with threads_for_loops():
         trial = observe(observers, recipe.stimulus, n, seed=seed)
     scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
-    beside = {}
     if isinstance(recipe.stimulus, ToneStimulus):
         beside = _beside_tones(recipe, recipe.stimulus, observers, trial, scores, seed)
-    metrics: dict[str, Any] = {"n_sounds": n, "seed": seed, "ideal": scores.pop("ideal")}
+    else:
+        beside = _beside_scenes(n_classes, limit, trial)
+    compared = list(scores)
+    if "ideal" in scores:
+        compared = [name for name in ("network", "ideal") if name in scores]
+    metrics: dict[str, Any] = {"n_sounds": n, "seed": seed, "ideal": scores.pop("ideal", None)}
     if "network" in scores:
         metrics["network"] = scores.pop("network")
-        best = metrics["ideal"]["accuracy"]
+        best = (metrics["ideal"] or {"accuracy": 0})["accuracy"]
         metrics["fraction_of_ideal"] = metrics["network"]["accuracy"] / best if best > 0 else None
-        metrics["versus_ideal"] = asdict(trial.paired("network", "ideal", n_classes, limit))
+        if metrics["ideal"] is not None:
+            metrics["versus_ideal"] = asdict(trial.paired("network", "ideal", n_classes, limit))
     metrics["observers"] = scores
-    compared = [name for name in ("network", "ideal") if name in observers]
     metrics["error_by_angle"] = trial.error_by_angle(compared, limit)
     metrics["error_histogram"] = trial.error_histogram(compared)
     return metrics | beside
@@ -160,7 +194,7 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Observer], sounds: int | No
 def _beside_tones(
     recipe: Recipe,
     stimulus: ToneStimulus,
-    observers: Mapping[str, Observer],
+    observers: Mapping[str, Listener],
     trial: Trial,
     scores: dict[str, dict[str, Any]],
     seed: int,
@@ -169,11 +203,12 @@ def _beside_tones(
     radius = recipe.evaluation.head_radius
     for name, decision in trial.decisions.items():
         scores[name] |= physical_errors(trial.angle, decision.angle, stimulus, radius)
+    of_spikes = {name: each for name, each in observers.items() if not isinstance(each, EarCorrelation)}
     with threads_for_loops():
         return yardsticks(
             stimulus,
             recipe.readout,
-            observers,
+            of_spikes,
             trial.angle,
             trial.decisions,
             seed=seed,
@@ -182,24 +217,42 @@ def _beside_tones(
         )
 
 
+def _beside_scenes(n_classes: int, limit: float, trial: Trial) -> dict[str, Any]:
+    """What a scene's scores are held against, paired comparisons among it."""
+    found = scene_yardsticks(n_classes, trial.angle, trial.decisions, interval=wilson_interval)
+    others = [name for name in trial.decisions if name != "network"]
+    if "network" in trial.decisions:
+        found["versus"] = {name: asdict(trial.paired("network", name, n_classes, limit)) for name in others}
+    return found | {"estimates": trial.estimates(list(trial.decisions))}
+
+
 def score(angle: Tensor, decision: Decision, n_classes: int, limit: float) -> dict[str, Any]:
     """The metric contract for decisions about sounds from true angles [n] in radians, within +-limit."""
     true = class_of_angle(angle, n_classes, limit)
     width = math.degrees(class_width(n_classes, limit))
     error = wrap(angle - decision.angle).abs().rad2deg()
-    mean, half = float(error.mean()), Z95 * float(error.std(correction=0)) / math.sqrt(len(error))
+    mean, low, high = _mean(error)
+    squares = _mean(error.square())
     correct = int((true == decision.label).sum())
     return {
         "accuracy": correct / len(angle),
         "accuracy_ci95": list(wilson_interval(correct, len(angle))),
         "chance": 1 / n_classes,
         "mean_absolute_error_deg": mean,
-        "mean_absolute_error_deg_ci95": [max(0.0, mean - half), mean + half],
+        "mean_absolute_error_deg_ci95": [low, high],
         "median_absolute_error_deg": float(error.median()),
+        "root_mean_square_error_deg": math.sqrt(squares[0]),
+        "root_mean_square_error_deg_ci95": [math.sqrt(squares[1]), math.sqrt(squares[2])],
         "quantisation_floor_deg": width / 4,
         "class_error_deg": float((true - decision.label).abs().double().mean()) * width,
         "confusion": _confusion(true, decision.label, n_classes) if n_classes <= MOST_CLASSES else None,
     }
+
+
+def _mean(values: Tensor) -> tuple[float, float, float]:
+    """The mean of values that are not negative, and its normal 95 % interval."""
+    mean, half = float(values.mean()), Z95 * float(values.std(correction=0)) / math.sqrt(len(values))
+    return mean, max(0.0, mean - half), mean + half
 
 
 def _confusion(true: Tensor, label: Tensor, n_classes: int) -> list[list[int]]:

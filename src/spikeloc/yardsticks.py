@@ -1,4 +1,4 @@
-"""What a tone's scores are held against: bounds, thresholds, calibration, the units of a head, and plain warnings.
+"""What scores are held against: for tones bounds, thresholds, calibration, the units of a head, and plain warnings.
 
 | key of the metrics   | meaning                                                                                       |
 |----------------------|-----------------------------------------------------------------------------------------------|
@@ -11,6 +11,11 @@
 | `thresholds`         | just-noticeable differences (:mod:`spikeloc.thresholds`)                                      |
 | `head`               | what the range of angles is for a head (:mod:`spikeloc.physical`)                             |
 | `notes`              | what a reader must know, a sentence each                                                      |
+
+For scenes `calibration` of the network, `notes`, and what people reach in a quiet room without echoes:
+
+| `people`             | `root_mean_square_error_deg` of naming the loudspeaker that sounded, and its `..._sd` over    |
+|                      | listeners; `minimum_audible_angle_deg`, the smallest step heard in front; `source`            |
 """
 
 from __future__ import annotations
@@ -32,10 +37,22 @@ from spikeloc.readout import Decision, Readout
 from spikeloc.stimuli import ToneStimulus
 from spikeloc.thresholds import thresholds
 
-__all__ = ["yardsticks"]
+__all__ = ["PEOPLE", "scene_yardsticks", "yardsticks"]
 
 MOST_SOUNDS = 2048  # that the ideal observer is asked about once more
 ENOUGH = 50  # sounds: fewer tell no threshold
+
+PEOPLE = {
+    "root_mean_square_error_deg": 6.2,
+    "root_mean_square_error_deg_sd": 1.8,
+    "minimum_audible_angle_deg": 1.0,
+    "source": "45 listeners: Yost et al., JASA 133, 2013; smallest step: Mills, JASA 30, 1958",
+}
+ONE_CLASS = "There is one class: every answer is right, and accuracy says nothing."
+NO_IDEAL = (
+    "There is no ideal observer here, and no fraction of it: how likely spikes are after a cochlea has heard an unknown "
+    "sound cannot be computed exactly, so two correlations of the sound pressures at the ears stand beside the network."
+)
 
 Interval = Callable[[int, int], tuple[float, float]]
 
@@ -77,6 +94,22 @@ def yardsticks(
     if n >= ENOUGH and not speechless:
         found["thresholds"] = thresholds(asked, stimulus, n=n, seed=seed)
     return found | {"notes": _notes(stimulus, readout, bound, n, "network" in observers)}
+
+
+def scene_yardsticks(
+    n_classes: int, angle: Tensor, decisions: Mapping[str, Decision], *, interval: Interval
+) -> dict[str, Any]:
+    """What the scores of scenes are held against, for test sounds from true angles [n], radians.
+
+    decisions   of each observer by its name about those sounds
+    interval    gives the 95 % interval of a proportion: successes and n
+    """
+    found: dict[str, Any] = {}
+    network = decisions.get("network")
+    if network is not None and network.uncertainty is not None:
+        found["calibration"] = {"network": calibration(angle, network, levels_of_normal(angle, network), interval)}
+    notes = [NO_IDEAL, *([ONE_CLASS] if n_classes == 1 else [])]
+    return found | {"people": dict(PEOPLE), "notes": notes}
 
 
 def _least(stimulus: ToneStimulus, n_classes: int, n: int) -> Bounds:
@@ -139,5 +172,5 @@ def _notes(stimulus: ToneStimulus, readout: Readout, bound: Bounds, n: int, trai
             "that kind."
         )
     if classes == 1:
-        notes.append("There is one class: every answer is right, and accuracy says nothing.")
+        notes.append(ONE_CLASS)
     return notes

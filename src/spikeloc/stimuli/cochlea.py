@@ -118,8 +118,8 @@ def erb(frequency: np.ndarray) -> np.ndarray:
 
 def centre_frequencies(n: int, lowest: float, highest: float) -> np.ndarray:
     """n frequencies evenly spaced on the ERB scale, whose number is proportional to ln(1 + 4.37 f / kHz): hertz [n]."""
-    ends = np.log1p(4.37e-3 * np.array([lowest, highest]))
-    return np.expm1(np.linspace(*ends, n)) / 4.37e-3
+    low, high = np.log1p(4.37e-3 * np.array([lowest, highest]))
+    return np.expm1(np.linspace(low, high, n)) / 4.37e-3
 
 
 class CochleaDesign(NamedTuple):
@@ -156,13 +156,10 @@ def design(settings: CochleaSettings) -> CochleaDesign:
     smoothing = 1 - math.exp(-2 * math.pi * settings.phase_locking / fs)
     amplitude = PEAK_PRESSURE * 10 ** (np.array(settings.half_level) / 20)
     silent = np.array(settings.spontaneous)[:, None] * np.ones(len(f))
-    return CochleaDesign(
-        len(f),
-        *(np.pad(values, padding).astype(np.float32) for values in (pole.real, pole.imag, gain)),
-        np.float32(smoothing),
-        np.sqrt(amplitude).astype(np.float32),
-        *(
-            np.pad(rate * settings.dt, ((0, 0), padding)).astype(np.float32)
-            for rate in (silent, settings.rate_max - silent)
-        ),
+    pole_re, pole_im, gain = (np.pad(values, padding).astype(np.float32) for values in (pole.real, pole.imag, gain))
+    spontaneous, span = (
+        np.pad(rate * settings.dt, ((0, 0), padding)).astype(np.float32)
+        for rate in (silent, settings.rate_max - silent)
     )
+    half = np.sqrt(amplitude).astype(np.float32)
+    return CochleaDesign(len(f), pole_re, pole_im, gain, np.float32(smoothing), half, spontaneous, span)
