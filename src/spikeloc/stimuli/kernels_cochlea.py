@@ -66,7 +66,7 @@ def hear(sound: np.ndarray, oversampling: int, design: tuple, state: np.ndarray,
                 once = state[8, c] + smoothing * (rectified - state[8, c])
                 state[8, c] = once
                 state[9, c] += smoothing * (once - state[9, c])
-        if left == ZERO or right == ZERO:
+        if not (left and right):
             _fall_silent(state)
         for kind in range(len(half)):
             for c in range(len(pole_re)):

@@ -80,7 +80,7 @@ class SceneStimulus(Settings):
             if low > high:
                 raise UserError(f"{name} goes from {low:g} dB to {high:g} dB; give the lower one first")
         steps = (self.duration + self.lead_in) / self.dt
-        if not 0.5 < self.duration / self.dt or steps > MAX_STEPS:
+        if self.duration <= 0.5 * self.dt or steps > MAX_STEPS:
             raise UserError(
                 f"duration {write_quantity(self.duration, 'time')} is {self.duration / self.dt:.3g} time steps of "
                 f"{write_quantity(self.dt, 'time')}; choose between 1 and {MAX_STEPS} steps"
