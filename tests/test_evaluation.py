@@ -9,6 +9,7 @@ from scipy import stats
 from spikeloc.angles import angle_of_class, class_of_angle
 from spikeloc.errors import UserError
 from spikeloc.evaluation import ceiling, evaluate, observe, score, wilson_interval
+from spikeloc.observers.ear_correlation import ear_observers
 from spikeloc.readout import Decision
 from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
@@ -23,6 +24,8 @@ CONTRACT = {
     "mean_absolute_error_deg",
     "mean_absolute_error_deg_ci95",
     "median_absolute_error_deg",
+    "root_mean_square_error_deg",
+    "root_mean_square_error_deg_ci95",
     "quantisation_floor_deg",
     "class_error_deg",
     "confusion",
@@ -231,3 +234,53 @@ def test_an_edge_in_the_spike_probability_has_no_bound_and_says_so(tiny_recipe):
     metrics = told(ceiling(tiny_recipe.with_values({"stimulus.rate_max": "1000/s"}), sounds=60))
     assert metrics["bound"] is None
     assert any("has an edge" in note for note in metrics["notes"])
+
+
+# ----------------------------------------------------------------------------------------------------------- scenes
+
+
+def test_a_scene_is_scored_beside_the_correlations_of_its_ears(scene_run, scene_recipe):
+    metrics = told(evaluate(scene_run))
+    assert set(metrics) >= CONTRACT
+    assert metrics["ideal"] is metrics["fraction_of_ideal"] is None
+    assert any("no ideal observer" in note for note in metrics["notes"])
+    names = {"gcc_phat", "ear_correlation"}
+    assert metrics["observers"].keys() == metrics["versus"].keys() == names
+    for table in ("error_by_angle", "error_histogram", "estimates"):
+        assert metrics[table].keys() >= {"network", *names}
+    for name in names:
+        each = metrics["observers"][name]
+        assert set(each) >= CONTRACT - {"n_sounds", "seed"}
+        difference = metrics["mean_absolute_error_deg"] - each["mean_absolute_error_deg"]
+        assert metrics["versus"][name]["error_difference_deg"] == pytest.approx(difference)
+    # In silence around, phases tell the angle to a fraction of a degree; and the network has learned.
+    assert metrics["observers"]["gcc_phat"]["mean_absolute_error_deg"] < 1
+    assert metrics["mean_absolute_error_deg"] < 32
+    assert metrics["people"]["root_mean_square_error_deg"] == 6.2
+    assert metrics["calibration"].keys() == {"network"}
+    assert metrics["calibration"]["network"]["rms_error_deg"] == pytest.approx(metrics["root_mean_square_error_deg"])
+    assert "bound" not in metrics
+    assert told(ceiling(scene_recipe))["observers"] == metrics["observers"]
+
+
+def test_every_observer_hears_the_same_scenes(scene_recipe):
+    """The ears' correlations get the pressures of the very sounds whose spikes the others get, in batches of any size."""
+    stimulus = scene_recipe.stimulus.model_copy(update={"duration": 0.005})  # several batches in one draw
+    trial = observe({"one": Oracle(), **ear_observers(stimulus, 12)}, stimulus, 300, seed=4)
+    sounds = stimulus.draw(300, seed=4)
+    assert torch.equal(trial.angle, sounds.angle)
+    expected = ear_observers(stimulus, 12)["gcc_phat"].localise(sounds.ears)
+    torch.testing.assert_close(trial.decisions["gcc_phat"].angle, expected)
+
+
+def test_ears_of_a_tone_are_refused(scene_recipe):
+    with pytest.raises(UserError, match="without sound pressures"):
+        observe(ear_observers(scene_recipe.stimulus, 12), ToneStimulus(fibres_per_ear=2), 3, seed=0)
+
+
+def test_the_root_mean_square_error_is_what_it_says():
+    error = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    metrics = score(torch.zeros(2).double(), Decision(error.deg2rad(), torch.zeros(2).long()), 12, LIMIT)
+    assert metrics["root_mean_square_error_deg"] == pytest.approx(math.sqrt(12.5))
+    low, high = metrics["root_mean_square_error_deg_ci95"]
+    assert low**2 + high**2 == pytest.approx(25)  # the interval is that of the mean square
