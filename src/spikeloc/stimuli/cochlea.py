@@ -67,7 +67,7 @@ class CochleaSettings(Settings):
         if self.highest < self.lowest or (self.highest == self.lowest and self.channels > 1):
             raise UserError(
                 f"highest {write_quantity(self.highest, 'frequency')} is not above "
-                f"lowest {write_quantity(self.lowest, 'frequency')}"
+                f"lowest {write_quantity(self.lowest, 'frequency')}; choose a higher one, or a single channel of both"
             )
         if self.highest > 0.45 * self.sample_rate:
             raise UserError(
@@ -86,7 +86,8 @@ class CochleaSettings(Settings):
             )
         if self.channels * self.fibres_per_channel > PER_EAR_NEURONS:
             raise UserError(
-                f"{self.channels} channels of {self.fibres_per_channel} fibres are more than {PER_EAR_NEURONS} an ear"
+                f"{self.channels} channels of {self.fibres_per_channel} fibres are more than {PER_EAR_NEURONS} "
+                f"at each ear; choose fewer"
             )
         return self
 
