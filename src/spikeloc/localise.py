@@ -1,7 +1,8 @@
 """Where does a recording come from? A trained network listens to it, window by window.
 
-A recording is brought to the sample rate of the network's cochlea and cut into windows as long as the sounds that it was
-trained on. Recordings have no absolute level, so each window is set to one level, in the middle of what the network knows.
+A recording is brought to the sample rate of the network's cochlea and cut into windows as long as the sounds that it
+was trained on. Recordings have no absolute level, so each window is set to one level, in the middle of what the network
+knows. What cannot be answered is refused in one sentence (:mod:`spikeloc.recordings`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from spikeloc import randomness
-from spikeloc.audio import Resampler, blocks_of, inspect_audio, stereo
+from spikeloc.audio import Recording, Resampler, blocks_of, inspect_audio, stereo
 from spikeloc.errors import UserError
 from spikeloc.observers.trained import TrainedObserver
+from spikeloc.recordings import Overdriven, TwoEars, samples_of
 from spikeloc.runs import Run
 from spikeloc.stimuli import SceneStimulus
 from spikeloc.stimuli.nerve import nerve_spikes
@@ -25,13 +27,14 @@ from spikeloc.stimuli.rendering import REFERENCE
 
 __all__ = ["Localisation", "Localiser", "Window", "localise", "localise_file"]
 
-QUIET = 1e-3  # of full scale: a window of less RMS is silent
-QUIETER = 1e-2  # of the loudest window so far: the same
-LOUD = 0.25  # of full scale: that successive samples beyond are the very same happens only where a recording is cut off
+QUIET = 3e-4  # of full scale, -70 dB: a window of less RMS is silent
+QUIETER = 1e-2  # of the loudest window so far, -40 dB: the same
 CLIPPED = 0.005  # share of a window's samples that are cut off, from which it is useless
 SHORTEST = 0.05  # seconds of sound that say anything
 BLOCK = 5.0  # seconds of a file in memory at a time
+APART = 3.0  # times their uncertainty: windows that scatter more do not come from one place
 STREAM = "recording"
+DEFAULT = "head"
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class Window:
 class Localisation:
     """Where a recording comes from: an answer for each window, and one for all.
 
-    The answer for all is the mean of the windows' azimuths, weighted by certainty. Its uncertainty is that of a typical
-    window: errors within a recording are alike, so more windows do not average them away.
+    The answer for all is the mean of the windows' azimuths, weighted by certainty (1 / uncertainty^2). Its uncertainty
+    is that of a typical window, or how much windows scatter if that is more: errors within a recording are alike, so
+    more windows do not average them away.
     """
 
     windows: tuple[Window, ...]
@@ -68,26 +72,37 @@ class Localisation:
     @property
     def azimuth(self) -> float:
         """Radians, positive on the right."""
-        heard = [window for window in self.windows if window.azimuth is not None]
-        weights = [window.uncertainty**-2 if window.uncertainty else 1.0 for window in heard]
-        return float(np.average([window.azimuth for window in heard if window.azimuth is not None], weights=weights))
+        angles, weights = self._heard()
+        return float(np.average(angles, weights=weights))
 
     @property
     def uncertainty(self) -> float | None:
         """Radians; None for a network that knows none."""
-        deviations = [window.uncertainty for window in self.windows if window.uncertainty is not None]
-        return math.sqrt(len(deviations) / sum(each**-2 for each in deviations)) if deviations else None
+        typical = self._typical()
+        return None if typical is None else max(typical, self.scatter)
+
+    @property
+    def scatter(self) -> float:
+        """Standard deviation of the windows' azimuths about the answer, weighted like it, radians."""
+        angles, weights = self._heard()
+        return math.sqrt(float(np.average((angles - self.azimuth) ** 2, weights=weights)))
+
+    @property
+    def is_one_place(self) -> bool:
+        """Whether the windows scatter no more than they expect; true for a network that expects nothing."""
+        typical = self._typical()
+        return typical is None or self.scatter <= APART * typical
 
     def words(self) -> dict[str, Any]:
         """The same in degrees, for JSON."""
         return {
             "azimuth_deg": math.degrees(self.azimuth),
-            "uncertainty_deg": None if self.uncertainty is None else math.degrees(self.uncertainty),
+            "uncertainty_deg": _degrees(self.uncertainty),
             "windows": [
                 {
                     "time_s": window.time,
-                    "azimuth_deg": None if window.azimuth is None else math.degrees(window.azimuth),
-                    "uncertainty_deg": None if window.uncertainty is None else math.degrees(window.uncertainty),
+                    "azimuth_deg": _degrees(window.azimuth),
+                    "uncertainty_deg": _degrees(window.uncertainty),
                     "silent": window.silent,
                     "clipped": window.clipped,
                 }
@@ -95,6 +110,16 @@ class Localisation:
             ],
             "remarks": list(self.remarks),
         }
+
+    def _heard(self) -> tuple[np.ndarray, np.ndarray]:
+        """Azimuths of the windows that have one, radians, and their weights."""
+        heard = [(each.azimuth, each.uncertainty) for each in self.windows if each.azimuth is not None]
+        angles = np.array([angle for angle, _ in heard])
+        return angles, np.array([deviation**-2 if deviation else 1.0 for _, deviation in heard])
+
+    def _typical(self) -> float | None:
+        deviations = [window.uncertainty for window in self.windows if window.uncertainty is not None]
+        return math.sqrt(len(deviations) / sum(each**-2 for each in deviations)) if deviations else None
 
 
 @dataclass
@@ -108,13 +133,11 @@ class Localiser:
     scenes.
     """
 
-    model: str | Path | Run = "head"
+    model: str | Path | Run = DEFAULT
     sample_rate: float = 44_100.0
     _observer: TrainedObserver = field(init=False, repr=False)
     _stimulus: SceneStimulus = field(init=False, repr=False)
     _pending: np.ndarray = field(init=False, repr=False)  # at the cochlea's rate, from a window's lead-in on
-    _overdriven: np.ndarray = field(init=False, repr=False)  # times of such samples, seconds
-    _heard: int = field(init=False, repr=False, default=0)  # samples pushed
     _decided: int = field(init=False, repr=False, default=0)  # windows
     _loudest: float = field(init=False, repr=False, default=0.0)
 
@@ -123,13 +146,13 @@ class Localiser:
         stimulus = run.recipe.stimulus
         if not isinstance(stimulus, SceneStimulus):
             raise UserError(
-                f"{run.recipe.name} was trained on tones and cannot hear a recording; use the model 'head', or train "
-                f"a recipe whose stimulus is of the kind 'scene'"
+                f"the model {run.path.name} was trained on tones and cannot hear a recording; use the model "
+                f"'{DEFAULT}', or train a recipe whose stimulus is of kind 'scene'"
             )
-        self._observer, self._stimulus = run.observer(), stimulus
         self._resampler = Resampler(self.sample_rate, stimulus.sample_rate, 2)
+        self._overdriven = Overdriven(self.sample_rate)
+        self._observer, self._stimulus = run.observer(), stimulus
         self._pending = np.zeros((self._lead, 2), np.float32)
-        self._overdriven = np.zeros(0)
 
     @property
     def _lead(self) -> int:
@@ -142,20 +165,12 @@ class Localiser:
     def push(self, block: np.ndarray) -> list[Window]:
         """Hear the next samples [n, 2], left ear first, full scale +-1; returns the windows that they complete.
 
-        Raises UserError for another shape, and for samples that are not finite numbers.
+        Whole numbers are taken as parts of their type's full scale. Raises UserError for another shape, and for samples
+        that are not finite numbers.
         """
-        block = np.asarray(block, dtype=np.float32)
-        if block.ndim != 2 or block.shape[1] != 2:
-            raise UserError(
-                f"the samples have shape {list(block.shape)}; expected [samples, 2], the left ear's channel first"
-            )
-        if not np.isfinite(block).all():
-            raise UserError("the samples hold numbers that are not finite; remove them before localising")
-        flat = (np.abs(block[1:]) > LOUD) & (block[1:] == block[:-1])
-        when = (self._heard + 1 + np.flatnonzero(flat.any(axis=1))) / self.sample_rate
-        self._overdriven = np.concatenate([self._overdriven, when])
-        self._heard += len(block)
-        self._pending = np.concatenate([self._pending, self._resampler.push(block)])
+        samples = samples_of(block)
+        self._overdriven.push(samples)
+        self._pending = np.concatenate([self._pending, self._resampler.push(samples)])
         complete = (len(self._pending) - self._lead) // self._size
         return [self._next(self._size) for _ in range(complete)]
 
@@ -164,7 +179,8 @@ class Localiser:
         self._pending = np.concatenate([self._pending, self._resampler.finish()])
         whole, rest = divmod(len(self._pending) - self._lead, self._size)
         windows = [self._next(self._size) for _ in range(whole)]
-        least = self._size / 2 if self._decided else SHORTEST * self._stimulus.sample_rate
+        shortest = math.ceil(min(SHORTEST * self._stimulus.sample_rate, self._size / 2))
+        least = self._size / 2 if self._decided else shortest
         return [*windows, self._next(rest)] if rest >= least else windows
 
     def _next(self, size: int) -> Window:
@@ -172,10 +188,8 @@ class Localiser:
         heard, rate = self._pending[: self._lead + size], self._stimulus.sample_rate
         begin = self._decided * self._size / rate
         end = begin + size / rate
-        overdriven = np.count_nonzero((self._overdriven >= begin) & (self._overdriven < end))
-        clipped = overdriven > CLIPPED * (end - begin) * self.sample_rate
-        window = self._decide(heard, (begin + end) / 2, clipped=bool(clipped))
-        self._overdriven = self._overdriven[self._overdriven >= end]
+        clipped = self._overdriven.take(end) > CLIPPED * (end - begin) * self.sample_rate
+        window = self._decide(heard, (begin + end) / 2, clipped=clipped)
         self._pending = self._pending[size:]
         self._decided += 1
         return window
@@ -196,20 +210,23 @@ class Localiser:
         return Window(time, float(decision.angle[0]), uncertainty, level)
 
 
-def localise(samples: np.ndarray, sample_rate: float, model: str | Path | Run = "head") -> Localisation:
-    """Where stereo samples [n, 2] come from, left ear first, full scale +-1.
+def localise(samples: np.ndarray, sample_rate: float, model: str | Path | Run = DEFAULT) -> Localisation:
+    """Where stereo samples [n, 2] come from, left ear first, full scale +-1; whole numbers as :meth:`Localiser.push`.
 
-    Raises UserError if nothing can be said: samples of another shape, silent, overdriven, or alike in both channels.
+    Raises UserError if nothing can be said: samples of another shape, not finite, silent, overdriven, or alike in both
+    channels.
     """
-    samples = np.asarray(samples)
-    if samples.ndim == 2:
-        _check_channels(np.abs(samples).max(axis=0, initial=0), _differ(samples), "the recording")
+    name = "the recording"
+    samples = samples_of(samples)
+    ears = TwoEars()
+    ears.push(samples)
+    ears.check(name)
     localiser = Localiser(model, sample_rate)
-    return _concluded([*localiser.push(samples), *localiser.finish()], "the recording")
+    return _concluded([*localiser.push(samples), *localiser.finish()], name)
 
 
 def localise_file(
-    path: str | Path, model: str | Path | Run = "head", *, heard: Callable[[float, float], None] | None = None
+    path: str | Path, model: str | Path | Run = DEFAULT, *, heard: Callable[[float, float], None] | None = None
 ) -> Localisation:
     """Where a stereo sound file comes from; of a long file a few seconds are in memory at a time.
 
@@ -217,47 +234,35 @@ def localise_file(
 
     Raises UserError for a file that cannot be read, has not two channels, or of which nothing can be said.
     """
-    about = inspect_audio(path)
+    about, name = inspect_audio(path), Path(path).name
+    stereo(Recording(np.empty((0, about.channels), np.float32), about.sample_rate, name))
     localiser = Localiser(model, about.sample_rate)
     windows: list[Window] = []
-    peaks, differ, done = np.zeros(2), False, 0
+    ears, done = TwoEars(), 0
     for block in blocks_of(path, BLOCK):
-        samples = stereo(block).samples
-        peaks = np.maximum(peaks, np.abs(samples).max(axis=0))
-        differ, done = differ or _differ(samples), done + len(samples)
-        windows += localiser.push(samples)
+        ears.push(block.samples)
+        windows += localiser.push(block.samples)
+        done += len(block.samples)
         if heard is not None:
             heard(done / about.sample_rate, about.seconds)
-    name = Path(path).name
-    _check_channels(peaks, differ, name)
+    ears.check(name)
     return _concluded([*windows, *localiser.finish()], name)
-
-
-def _differ(samples: np.ndarray) -> bool:
-    return samples.shape[1] != 2 or bool((samples[:, 0] != samples[:, 1]).any())
-
-
-def _check_channels(peaks: np.ndarray, differ: bool, name: str) -> None:
-    if len(peaks) != 2 or not np.isfinite(peaks).all():
-        return  # said more precisely elsewhere
-    if not peaks.any():
-        raise UserError(f"{name} is silent throughout; there is nothing to localise")
-    if not peaks.all():
-        silent = "left" if peaks[0] == 0 else "right"
-        raise UserError(f"the {silent} channel of {name} is silent; give a recording of both ears")
-    if not differ:
-        raise UserError(
-            f"both channels of {name} are the same, so it is a recording of one channel; give a recording of two ears"
-        )
 
 
 def _concluded(windows: list[Window], name: str) -> Localisation:
     if not windows:
-        raise UserError(f"{name} is shorter than {1000 * SHORTEST:.0f} ms; give a longer recording")
+        raise UserError(f"{name} is shorter than {1000 * SHORTEST:.0f} ms, too short to tell; give a longer recording")
     if all(window.azimuth is None for window in windows):
         if all(window.silent for window in windows):
-            raise UserError(f"{name} is silent or nearly so throughout; there is nothing to localise")
+            raise UserError(f"{name} is silent or nearly so throughout; give a recording with sound in it")
         raise UserError(f"{name} is overdriven wherever it is not silent; record it again at a lower level")
     clipped = sum(window.clipped for window in windows)
-    remarks = (f"{clipped} of {len(windows)} windows are overdriven and were left out",) if clipped else ()
-    return Localisation(tuple(windows), remarks)
+    remarks = [f"{clipped} of {len(windows)} windows are overdriven and were left out"] if clipped else []
+    found = Localisation(tuple(windows))
+    if not found.is_one_place:
+        remarks.append("the windows differ more than they expect to: the source moves, or there are several")
+    return Localisation(found.windows, tuple(remarks))
+
+
+def _degrees(angle: float | None) -> float | None:
+    return None if angle is None else math.degrees(angle)

@@ -82,10 +82,10 @@ class Run:
         if re.fullmatch(r"[\w-]+", str(model)) and not Path(model).exists():
             if isinstance(shipped, Path) and shipped.is_dir():
                 return Run(shipped)
-            names = sorted(path.name for path in (Path(__file__).parent / "models").iterdir() if path.is_dir())
+            names = sorted(path.parent.name for path in (Path(__file__).parent / "models").glob("*/recipe.toml"))
+            choice = f" or one of {', '.join(names)}" if names else ""
             raise UserError(
-                f"there is no model {str(model)!r}{nearest(str(model), names)}; "
-                f"give the folder of a run or one of {', '.join(names)}"
+                f"there is no model {str(model)!r}{nearest(str(model), names)}; give the folder of a run{choice}"
             )
         return Run.open(model)
 

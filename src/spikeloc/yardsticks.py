@@ -50,8 +50,8 @@ PEOPLE = {
 }
 ONE_CLASS = "There is one class: every answer is right, and accuracy says nothing."
 NO_IDEAL = (
-    "There is no ideal observer here, and no fraction of it: how likely spikes are after a cochlea has heard an unknown "
-    "sound cannot be computed exactly, so two correlations of the sound pressures at the ears stand beside the network."
+    "There is no ideal observer here, and no fraction of it: how likely spikes are after an unknown sound cannot be "
+    "computed exactly, so scores are held against two correlations of the sound pressures at the ears."
 )
 
 Interval = Callable[[int, int], tuple[float, float]]

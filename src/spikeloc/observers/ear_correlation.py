@@ -2,10 +2,10 @@
 
     r(lag) = sum over f of  w(f) L(f) conj(R(f)) exp(2 pi i f lag)      the lag of its peak is the time difference
 
-`cross_correlation` has w = 1; `gcc_phat` has w = 1 / |L R*|, so that only phases count (Knapp & Carter 1976). Where there
-is next to no sound (60 dB below the strongest frequency) the weight stops growing, because there only rounding noise has a
-phase. A table of the head's own delays turns the lag into an azimuth: each direction's lag is what the same method finds
-for white noise from there, made monotone.
+`ear_correlation` has w = 1; `gcc_phat` has w = 1 / |L R*|, so that only phases count (Knapp & Carter 1976). Where there
+is next to no sound (60 dB below the strongest frequency) the weight stops growing, because there only rounding noise
+has a phase. A table of the head's own delays turns the lag into an azimuth: each direction's lag is what the same
+method finds for white noise from there, made monotone.
 """
 
 from __future__ import annotations
