@@ -1,5 +1,6 @@
 """Sources are functions of a key with the spectra and envelopes that their names promise."""
 
+import itertools
 import typing
 
 import numpy as np
@@ -139,6 +140,37 @@ def test_speech_like_sounds_have_the_rhythm_and_the_spectrum_of_speech(settings)
     assert np.mean([power_in(sound, 3000, 8000) for sound in long]) > 0.01
 
 
+@pytest.mark.parametrize("slope", [-12.0, -3.0, 0.0, 6.0])
+def test_tilts_are_slopes_above_400_hz_in_decibels_per_octave(slope):
+    noise = waveforms.white_noise(generator(1, 2), 200_000)
+    found = waveforms.tilted(noise, RATE, slope)
+    gain = np.abs(np.fft.rfft(found)) / np.abs(np.fft.rfft(noise))
+    frequency = np.fft.rfftfreq(len(noise), 1 / RATE)
+    octaves = [np.median(20 * np.log10(gain[np.abs(frequency / f - 1) < 0.05])) for f in (100, 400, 800, 1600, 6400)]
+    np.testing.assert_allclose(octaves, np.array([0, 0, 1, 2, 4]) * slope, atol=0.2)
+
+
+def measured_tilt(sound, first=500, octaves=4):
+    """Slope of a white noise's spectrum in dB per octave, fitted to half octaves."""
+    edges = first * 2.0 ** (np.arange(2 * octaves + 1) / 2)
+    density = [power_in(sound, low, high) / (high - low) for low, high in itertools.pairwise(edges)]
+    return np.polyfit(np.arange(2 * octaves) / 2, 10 * np.log10(density), 1)[0]
+
+
+def test_each_sound_draws_its_tilt_from_the_range():
+    settings = SourceSettings(kinds=("white noise",), tilt=(-9, 3))
+    slopes = [measured_tilt(settings.draw(key, RATE, 1.0)) for key in range(60)]
+    assert -9.5 < min(slopes) < -6.5
+    assert 0.5 < max(slopes) < 3.5
+    assert np.mean(slopes) == pytest.approx(-3, abs=1.5)
+    fixed = SourceSettings(kinds=("white noise",), tilt=(-6, -6))
+    assert measured_tilt(fixed.draw(1, RATE, 1.0)) == pytest.approx(-6, abs=0.4)
+    # A tilt takes no random numbers from the sound itself.
+    plain = SourceSettings(kinds=("white noise",)).draw(1, RATE, 1.0)
+    level = SourceSettings(kinds=("white noise",), tilt=(0, 1e-9)).draw(1, RATE, 1.0)
+    np.testing.assert_allclose(level, plain, atol=1e-3)
+
+
 def test_excerpts_are_not_silent(settings):
     sounds = [settings.draw(key, RATE, 0.1, "files") for key in range(20)]
     assert all(power_in(sound, 300, 700) > 0.8 for sound in sounds)
@@ -178,6 +210,7 @@ def test_purposes_of_a_key_share_nothing():
         ({"kinds": ("files",)}, "list sound files"),
         ({"lowest": "5 kHz"}, "exchange them"),
         ({"ramp": "10"}, "has no unit"),
+        ({"tilt": ["3 dB", "-3 dB"]}, "tilt goes from 3 dB to -3 dB; give the lower one first"),
     ],
 )
 def test_wrong_settings_are_refused(values, reason):
