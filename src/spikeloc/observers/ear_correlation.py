@@ -73,7 +73,7 @@ def ear_observers(stimulus: SceneStimulus, n_classes: int, head: str | None = No
 
 
 def peak_lag(ears: np.ndarray, sample_rate: float, *, phat: bool) -> np.ndarray:
-    """By how much the right ear leads, in seconds: [batch, 2, samples] -> [batch] float64; 0 for silence.
+    """By how much the right ear leads, in seconds: [batch, 2, samples] -> [batch] float64; 0 if an ear hears nothing.
 
     The correlation is evaluated eight times as finely as the samples, and its peak refined by a parabola.
     """
@@ -84,14 +84,14 @@ def peak_lag(ears: np.ndarray, sample_rate: float, *, phat: bool) -> np.ndarray:
         magnitude = np.abs(cross)
         strongest = magnitude.max(axis=1, keepdims=True)
         cross /= np.maximum(magnitude, np.maximum(FAINT * strongest, np.finfo(np.float32).tiny))
-    reach = math.ceil(LONGEST_LAG * sample_rate * OVERSAMPLING)
+    reach = min(math.ceil(LONGEST_LAG * sample_rate), ears.shape[2]) * OVERSAMPLING - 1
     fine = np.fft.irfft(cross, OVERSAMPLING * length)
     near = np.concatenate([fine[:, -reach:], fine[:, : reach + 1]], axis=1).astype(np.float64)
     top = np.clip(near.argmax(axis=1), 1, 2 * reach - 1)
     below, at, above = (near[np.arange(len(near)), top + step] for step in (-1, 0, 1))
     curve = below - 2 * at + above
     vertex = np.where(curve < 0, (below - above) / (2 * np.where(curve < 0, curve, -1)), 0)
-    silent = ~ears.any(axis=(1, 2))
+    silent = ~ears.any(axis=2).all(axis=1)
     return np.where(silent, 0.0, (top - reach + vertex) / (sample_rate * OVERSAMPLING))
 
 
