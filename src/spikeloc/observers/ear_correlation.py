@@ -91,7 +91,7 @@ def peak_lag(ears: np.ndarray, sample_rate: float, *, phat: bool) -> np.ndarray:
     below, at, above = (near[np.arange(len(near)), top + step] for step in (-1, 0, 1))
     curve = below - 2 * at + above
     vertex = np.where(curve < 0, (below - above) / (2 * np.where(curve < 0, curve, -1)), 0)
-    silent = ~ears.any(axis=2).all(axis=1)
+    silent = ~np.all(np.any(ears, axis=2), axis=1)
     return np.where(silent, 0.0, (top - reach + vertex) / (sample_rate * OVERSAMPLING))
 
 
