@@ -19,19 +19,18 @@ __all__ = ["FULL", "STATES", "draw_nerve", "hear", "hear_all"]
 U = np.uint64
 STATES = 10  # of a channel: four complex filters, two low-pass filters
 FULL = U(2**63)  # spikes of a sound that its room does not hold
-NOTHING = np.float32(1e-20)  # pascal: where squares of float32 underflow, an envelope is not known
-FAINT = np.float32(1e-25)  # what states fall silent at
+NOTHING = np.float32(1e-20)  # pascal: squares of less underflow in float32, and an envelope is not known
 ZERO, FOUR = np.float32(0), np.float32(4)
 TO_UNIT = 2.0**-53
 
 
 @inlined
 def _fall_silent(state: np.ndarray) -> None:
-    """Zero what digital silence has left of sounds: it would decay to denormal numbers, stay there, and be slow."""
+    """Zero what digital silence has left of sounds: it would decay to denormal numbers, slow ones, and stay there."""
     for row in range(STATES):
         for c in range(state.shape[1]):
-            if abs(state[row, c]) < FAINT:
-                state[row, c] = ZERO
+            value = state[row, c]
+            state[row, c] = ZERO if abs(value) < NOTHING else value
 
 
 @inlined
