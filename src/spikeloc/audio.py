@@ -7,6 +7,7 @@ SoX resampler, both imported when first needed.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from spikeloc.errors import UserError
+from spikeloc.settings import nearest
 from spikeloc.units import read_quantity
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Resampler",
     "ShippedSound",
     "blocks_of",
+    "find_sound",
     "inspect_audio",
     "read_audio",
     "resample",
@@ -96,6 +99,17 @@ def shipped_sounds() -> dict[str, ShippedSound]:
         )
         for name, entry in entries.items()
     }
+
+
+def find_sound(name: str | Path) -> ShippedSound:
+    """The sound file at a path, or where there is none, the shipped sound of that name. Raises UserError."""
+    known = shipped_sounds()
+    if str(name) in known and not Path(name).exists():
+        return known[str(name)]
+    if re.fullmatch(r"[\w-]+", str(name)) and not Path(name).exists():
+        near = nearest(str(name), list(known))
+        raise UserError(f"{name} does not exist{near}; name a sound file ({READABLE}) or one of {', '.join(known)}")
+    return ShippedSound(Path(name), "")
 
 
 def inspect_audio(path: str | Path) -> AudioFile:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   spikeloc evaluate runs/tone --sounds 20000
   spikeloc ceiling tone                        what the ideal observer reaches, without training
   spikeloc stimuli tone --out tone.png         example spike trains
+  spikeloc localise demo                       where a recording comes from: a file, or a shipped sound
   spikeloc recipes                             what is shipped
 """
 
@@ -34,9 +36,6 @@ TRAIN_EXAMPLES = """examples:
 
 Any setting of the recipe can be given as --SECTION.KEY VALUE:
 """
-
-
-NAMES = {"network": "network", "ideal": "ideal observer", "cramer_rao": "Cramér-Rao bound", "people": "people, about"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +96,7 @@ def _parser() -> _Parser:
     _add_evaluate(commands)
     _add_ceiling(commands)
     _add_stimuli(commands)
+    _add_localise(commands)
     command = _add(commands, "report", "make a run's report and pictures anew", _report)
     command.add_argument("folder", metavar="RUN", help="a run folder")
     _add(commands, "recipes", "list the shipped recipes", _recipes)
@@ -147,11 +147,30 @@ def _add_ceiling(commands: Any) -> None:
 
 def _add_stimuli(commands: Any) -> None:
     epilog = "example:\n  spikeloc stimuli tone --out tone.png --stimulus.phase fixed"
-    command = _add(commands, "stimuli", "draw example spike trains of a recipe's stimulus", _stimuli, epilog)
+    command = _add(
+        commands,
+        "stimuli",
+        "draw examples of a recipe's stimulus: spike trains, and what reaches the ears",
+        _stimuli,
+        epilog,
+    )
     command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
     command.add_argument("--out", metavar="FILE", type=Path, help="the picture (default: the recipe's name and .png)")
     command.add_argument("--seed", metavar="N", help="seed of the sounds (default: the recipe's)")
     command.set_defaults(values={})
+
+
+def _add_localise(commands: Any) -> None:
+    epilog = "examples:\n  spikeloc localise recording.wav\n  spikeloc localise demo --figure demo.png\n"
+    epilog += "  spikeloc localise street.flac --model runs/head --json"
+    about = "say where a stereo recording of two ears comes from, window by window"
+    command = _add(commands, "localise", about, _localise, epilog)
+    command.add_argument("file", metavar="FILE", help="a sound file, left ear first, or the name of a shipped sound")
+    command.add_argument(
+        "--model", metavar="RUN-OR-NAME", help="a run folder, or the name of a shipped model (default: head)"
+    )
+    command.add_argument("--json", action="store_true", help="print the answer as one JSON object and nothing else")
+    command.add_argument("--figure", metavar="PATH", type=Path, help="draw the answer as a picture, a .png file")
 
 
 def _whole(text: str) -> int:
@@ -181,14 +200,9 @@ def _settings(rest: list[str]) -> dict[str, str]:
 
 
 def _settings_help() -> str:
-    from spikeloc.recipe import Recipe
+    from spikeloc.recipe import describe_settings
 
-    lines = []
-    for section, field in Recipe.model_fields.items():
-        inner = getattr(field.annotation, "model_fields", None)
-        for key, setting in (inner or {}).items():
-            lines.append(f"  --{section}.{key:<20} {setting.description}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"  {f'--{key}':<36} {about}\n" if key else f" {about}:\n" for key, about in describe_settings())
 
 
 def _version() -> str:
@@ -236,9 +250,10 @@ def _train(arguments: argparse.Namespace) -> None:
 def _score(run: Any) -> None:
     with _importing():
         from spikeloc.report import write_report
+        from spikeloc.scoreboard import score_lines
 
     _make_metrics(run)
-    _print_metrics(run.metrics)
+    _print(score_lines(run.metrics))
     report = run.path / "report.html" if run.has("report.html") else write_report(run, run.metrics)
     print(f"report: {report}")
 
@@ -253,16 +268,18 @@ def _make_metrics(run: Any) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     from spikeloc.evaluation import evaluate
     from spikeloc.runs import Run
+    from spikeloc.scoreboard import score_lines
 
     metrics = evaluate(Run.open(arguments.folder), sounds=arguments.sounds, seed=arguments.seed)
     if arguments.json:
         print(json.dumps(metrics))
     else:
-        _print_metrics(metrics)
+        _print(score_lines(metrics))
 
 
 def _ceiling(arguments: argparse.Namespace) -> None:
     from spikeloc.evaluation import ceiling
+    from spikeloc.scoreboard import score_lines
 
     recipe = _recipe(arguments)
     for caveat in recipe.stimulus.caveats():
@@ -271,65 +288,40 @@ def _ceiling(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(metrics))
     else:
-        _print_metrics(metrics)
+        _print(score_lines(metrics))
 
 
-def _print_metrics(metrics: dict[str, Any]) -> None:
-    rows = {"network": metrics} if "accuracy" in metrics else {}
-    rows |= {"ideal observer": metrics["ideal"], **metrics["observers"]}
-    print(f"{metrics['recipe']}: {metrics['n_sounds']} test sounds, seed {metrics['seed']}")
-    print(
-        f"{'':<27}{'accuracy':>9}  {'95 % interval':<14}{'mean |error|':>13}  {'95 % interval':<15}{'class error':>11}"
-    )
-    for name, row in rows.items():
-        low, high = (100 * bound for bound in row["accuracy_ci95"])
-        error_low, error_high = row["mean_absolute_error_deg_ci95"]
-        print(
-            f"  {name.replace('_', ' '):<25}{100 * row['accuracy']:>7.1f} %  {f'{low:.1f} to {high:.1f}':<14}"
-            f"{row['mean_absolute_error_deg']:>9.2f} deg  {f'{error_low:.2f} to {error_high:.2f}':<15}"
-            f"{row['class_error_deg']:>7.2f} deg"
-        )
-    _print_yardsticks(metrics)
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
 
 
-def _print_yardsticks(metrics: dict[str, Any]) -> None:
-    """What bounds the scores, in a sentence each."""
-    ideal, bound = metrics["ideal"], metrics.get("bound")
-    print(f"  chance is {100 * ideal['chance']:.1f} %; a perfect classifier of these classes has a mean |error| of "
-          f"{ideal['quantisation_floor_deg']:.2f} deg")  # fmt: skip
-    if bound:
-        print(f"  Cramér-Rao bound: accuracy {100 * bound['accuracy']:.1f} %, mean |error| "
-              f"{bound['mean_absolute_error_deg']:.2f} deg")  # fmt: skip
-    if metrics.get("fraction_of_ideal") is not None:
-        print(f"  the network reaches {100 * metrics['fraction_of_ideal']:.1f} % of the ideal observer's accuracy")
-    if "mean_absolute_error_us" in ideal:
-        errors = {"network": metrics, "ideal observer": ideal} if "accuracy" in metrics else {"ideal observer": ideal}
-        for name, row in errors.items():
-            print(f"  mean |error| of the {name}: {row['mean_absolute_error_us']:.1f} us, "
-                  f"{row['mean_absolute_error_azimuth_deg']:.2f} deg of azimuth")  # fmt: skip
-    for name, each in metrics.get("calibration", {}).items():
-        print(f"  {NAMES[name]}: {100 * each['coverage_68']:.1f} % of true angles within its 68 % intervals, "
-              f"{100 * each['coverage_95']:.1f} % within its 95 % intervals")  # fmt: skip
-    if "thresholds" in metrics:
-        _print_thresholds(metrics["thresholds"])
-    for note in [*([metrics["head"]["statement"]] if "head" in metrics else []), *metrics.get("notes", [])]:
-        print(f"  {note}")
+def _localise(arguments: argparse.Namespace) -> None:
+    with _importing():
+        from spikeloc.audio import find_sound
+        from spikeloc.localise import DEFAULT, localise_file
+        from spikeloc.progress import ListeningDisplay
+        from spikeloc.terminal import localisation_lines, sentence
+
+    sound, model = find_sound(arguments.file), arguments.model or DEFAULT
+    if arguments.figure is not None and arguments.figure.suffix != ".png":
+        raise UserError(f"{arguments.figure} is not the name of a picture; give one that ends in .png")
+    with ListeningDisplay() as display:
+        found = localise_file(sound.path, model, heard=display.heard)
+    if arguments.figure is not None:
+        _draw_localisation(arguments.figure, found, sound.azimuth)
+    if arguments.json:
+        known = {} if sound.azimuth is None else {"true_azimuth_deg": math.degrees(sound.azimuth)}
+        print(json.dumps({**found.words(), "file": str(sound.path), "model": str(model), **known}))
+    else:
+        _print([*localisation_lines(found), sentence(sound.path.name, found, sound.azimuth)])
 
 
-def _print_thresholds(found: dict[str, Any]) -> None:
-    """Just-noticeable differences, and how the network's compares."""
-    parts = []
-    for key, name in NAMES.items():
-        if key in found:
-            row = found[key]
-            known = row["ipd_deg"] is not None
-            size = f"{row['itd_us']:.1f} us = {row['ipd_deg']:.2f} deg of phase" if known else "none in the range"
-            parts.append(f"{name} {size}")
-    print(f"  just-noticeable difference (75 % correct): {'; '.join(parts)}")
-    if found.get("network_over_ideal"):
-        low, high = found["network_over_ideal_ci95"]
-        print(f"  the network's is {found['network_over_ideal']:.2f} times the ideal observer's "
-              f"[{low:.2f}, {high:.2f}]")  # fmt: skip
+def _draw_localisation(path: Path, found: Any, true: float | None) -> None:
+    from spikeloc import figures
+    from spikeloc.runs import write_whole
+
+    write_whole(path, figures.save(figures.localisation(found.words(), None if true is None else math.degrees(true))))
 
 
 def _stimuli(arguments: argparse.Namespace) -> None:
@@ -339,7 +331,7 @@ def _stimuli(arguments: argparse.Namespace) -> None:
     recipe = _recipe(arguments)
     for caveat in recipe.stimulus.caveats():
         warnings.warn(caveat, StimulusWarning, stacklevel=2)
-    picture = figures.save(figures.spike_trains(recipe.stimulus.draw(8, seed=recipe.seed), recipe.stimulus))
+    picture = figures.save(figures.stimulus_examples(recipe.stimulus, recipe.seed))
     print(write_whole(arguments.out or Path(f"{recipe.name}.png"), picture))
 
 

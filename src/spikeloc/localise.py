@@ -25,7 +25,7 @@ from spikeloc.stimuli import SceneStimulus
 from spikeloc.stimuli.nerve import nerve_spikes
 from spikeloc.stimuli.rendering import REFERENCE
 
-__all__ = ["Localisation", "Localiser", "Window", "localise", "localise_file"]
+__all__ = ["DEFAULT", "Localisation", "Localiser", "Window", "localise", "localise_file"]
 
 QUIET = 3e-4  # of full scale, -70 dB: a window of less RMS is silent
 QUIETER = 1e-2  # of the loudest window so far, -40 dB: the same

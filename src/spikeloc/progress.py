@@ -12,7 +12,9 @@ from spikeloc.compiled import on_first_compilation
 from spikeloc.recipe import Recipe
 from spikeloc.training import Watch
 
-__all__ = ["TrainingDisplay", "announce_compilation"]
+__all__ = ["ListeningDisplay", "TrainingDisplay", "announce_compilation"]
+
+LONG = 20.0  # seconds of a recording
 
 
 class TrainingDisplay(Watch):
@@ -85,6 +87,34 @@ class TrainingDisplay(Watch):
 
     def _title(self, epoch: int) -> str:
         return f"epoch {min(epoch + 1, self.epochs)}/{self.epochs}"
+
+
+class ListeningDisplay:
+    """A bar on a terminal while a long recording is heard; a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        columns = (TextColumn("listening"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=self.console, transient=True)
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> ListeningDisplay:
+        announce_compilation(self.console)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.task is not None:
+            self.bar.stop()
+
+    def heard(self, done: float, total: float) -> None:
+        """Move the bar: so many seconds of so many have been heard."""
+        if self.task is None and self.console.is_terminal and total >= LONG:
+            self.task = self.bar.add_task("", total=total, state="")
+            self.bar.start()
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, state=f"{done:.0f} of {total:.0f} s")
 
 
 def announce_compilation(console: Console) -> None:

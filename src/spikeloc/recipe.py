@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from spikeloc.azimuth import HEAD_RADIUS
 from spikeloc.errors import UserError
 from spikeloc.network import NetworkSettings
 from spikeloc.readout import Readout
-from spikeloc.settings import Length, Rate, Settings, nearest
+from spikeloc.settings import Length, Rate, Settings, nearest, sections_in
 from spikeloc.stimuli import SceneStimulus, ToneStimulus
 
-__all__ = ["EvaluationSettings", "RatePenalty", "Recipe", "TrainingSettings", "load_recipe", "shipped_recipes"]
+__all__ = [
+    "EvaluationSettings",
+    "RatePenalty",
+    "Recipe",
+    "TrainingSettings",
+    "describe_settings",
+    "load_recipe",
+    "shipped_recipes",
+]
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -79,6 +88,30 @@ class EvaluationSettings(Settings):
     """Test sounds."""
     head_radius: Length = Field(HEAD_RADIUS, gt=0)
     """Radius of the head by which errors are given in degrees of azimuth."""
+
+
+def describe_settings() -> Iterator[tuple[str, str]]:
+    """Every setting of a recipe's sections: its dotted key and what it is; headings for kinds of stimulus, without key.
+
+    Settings that several kinds share stand with each.
+    """
+    for section, field in Recipe.model_fields.items():
+        kinds = sections_in(field.annotation)
+        for kind in kinds:
+            if len(kinds) > 1:
+                yield "", f"{section} of kind {kind.model_fields['kind'].default}"
+            yield from _described(f"{section}.", kind)
+        if len(kinds) > 1:
+            yield "", "all else"
+
+
+def _described(prefix: str, section: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    for key, field in section.model_fields.items():
+        inner = [] if typing.get_origin(field.annotation) is tuple else sections_in(field.annotation)
+        if inner:
+            yield from _described(f"{prefix}{key}.", inner[0])
+        elif key != "kind" or not prefix.startswith("stimulus."):
+            yield f"{prefix}{key}", " ".join((field.description or "").split())
 
 
 def _kind_of(stimulus: Any) -> str:

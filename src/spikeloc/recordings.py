@@ -76,7 +76,7 @@ class TwoEars:
 
 @dataclass
 class Overdriven:
-    """Finds samples that were cut off: loud ones, at the highest or the lowest value that there was, the third in a row.
+    """Finds samples that were cut off: loud, at the highest or lowest value that there was, the third in a row.
 
     sample_rate   Hz
     """

@@ -17,7 +17,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from spikeloc.errors import UserError
 from spikeloc.units import UNITS, read_quantity, write_quantity
 
-__all__ = ["Angle", "Frequency", "Length", "Level", "Rate", "Settings", "Time", "first_problem", "nearest"]
+__all__ = [
+    "Angle",
+    "Frequency",
+    "Length",
+    "Level",
+    "Rate",
+    "Settings",
+    "Time",
+    "first_problem",
+    "nearest",
+    "sections_in",
+]
 
 # True while reading a recipe or the command line, where a bare number may not stand for a quantity. (Pydantic's own
 # validation context does not reach models inside models that have an ``__init__``.)
@@ -97,7 +108,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 def _without_tags(path: list[str], model: type[BaseModel]) -> list[str]:
     """A path without the tags that say which of several kinds of section was meant."""
     field = model.model_fields.get(path[0]) if len(path) > 1 else None
-    is_tagged = field is not None and len(_models_in(field.annotation)) > 1
+    is_tagged = field is not None and len(sections_in(field.annotation)) > 1
     return [path[0], *path[2:]] if is_tagged else path
 
 
@@ -113,10 +124,11 @@ def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    return next(iter(_models_in(annotation)), None)
+    return next(iter(sections_in(annotation)), None)
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The kinds of section that a field of a type can hold."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for part in typing.get_args(annotation) for model in _models_in(part)]
+    return [model for part in typing.get_args(annotation) for model in sections_in(part)]

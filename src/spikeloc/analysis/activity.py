@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from spikeloc.angles import class_centres
 from spikeloc.batches import batches_of
 from spikeloc.observers.trained import TrainedObserver
-from spikeloc.stimuli import ToneStimulus
+from spikeloc.stimuli import Sounds, Stimulus, ToneStimulus
 
 __all__ = ["Examples", "Tuning", "example_activity", "nearest_sounds", "tuning_curves"]
 
@@ -72,14 +73,13 @@ def nearest_sounds(
 
 
 def tuning_curves(
-    observer: TrainedObserver, stimulus: ToneStimulus, *, n_angles: int = 36, repeats: int = 32, seed: int
+    observer: TrainedObserver, stimulus: Stimulus, *, n_angles: int = 36, repeats: int = 32, seed: int
 ) -> Tuning:
     """Mean firing rates and scores at evenly spaced angles, over test sounds from very near each angle."""
     angles = class_centres(n_angles, observer.limit).numpy()
-    indices = nearest_sounds(stimulus, angles, repeats, seed=seed).ravel()
     rates, scores = [], []
     with torch.no_grad():
-        for sounds in batches_of(stimulus, indices, repeats, seed=seed, stream="test"):
+        for sounds in _sounds_near(stimulus, angles, repeats, seed=seed):
             activity = observer.network(sounds.events, observer.readout.output)
             rates.append([layer.numpy() for layer in activity.rates])
             scores.append(observer.readout.scores(activity).mean(dim=0).numpy())
@@ -87,13 +87,27 @@ def tuning_curves(
     return Tuning(angles, tuple(np.stack(layer) for layer in layers), np.stack(scores))
 
 
-def example_activity(observer: TrainedObserver, stimulus: ToneStimulus, *, n: int = 6, seed: int) -> Examples:
+def _sounds_near(stimulus: Stimulus, angles: np.ndarray, repeats: int, *, seed: int) -> Iterator[Sounds]:
+    """As many test sounds from each of the angles, radians, or from very near it, angle by angle."""
+    if isinstance(stimulus, ToneStimulus):
+        indices = nearest_sounds(stimulus, angles, repeats, seed=seed).ravel()
+        yield from batches_of(stimulus, indices, repeats, seed=seed, stream="test")
+        return
+    # What a scene's sounds are does not depend on where they come from.
+    for place, angle in enumerate(angles):
+        yield stimulus.draw(repeats, seed=seed, stream="test", first=place * repeats, angle=np.full(repeats, angle))
+
+
+def example_activity(observer: TrainedObserver, stimulus: Stimulus, *, n: int = 6, seed: int) -> Examples:
     """A few test sounds and what the network does with them: from the middles of at most n classes, evenly spread."""
     classes = observer.readout.classes
     labels = np.unique(np.linspace(0, classes - 1, min(n, classes)).round().astype(np.int64))
     angles = class_centres(classes, observer.limit).numpy()[labels]
-    indices = nearest_sounds(stimulus, angles, 1, seed=seed)[:, 0]
-    sounds = stimulus.draw(seed=seed, stream="test", indices=indices)
+    if isinstance(stimulus, ToneStimulus):
+        indices = nearest_sounds(stimulus, angles, 1, seed=seed)[:, 0]
+        sounds = stimulus.draw(seed=seed, stream="test", indices=indices)
+    else:
+        sounds = stimulus.draw(len(angles), seed=seed, stream="test", angle=angles)
     with torch.no_grad():
         activity = observer.network(sounds.events, observer.readout.output, record=True)
     assert activity.trace is not None

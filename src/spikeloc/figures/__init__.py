@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from spikeloc.figures.answers import confusion_matrices, error_by_angle, error_histogram, histograms
 from spikeloc.figures.inside import example_traces, firing_rates, weight_matrices
 from spikeloc.figures.learning import loss_curve
+from spikeloc.figures.localisation import localisation
 from spikeloc.figures.parts import save
+from spikeloc.figures.scenes import estimates, scene_sounds, stimulus_examples
 from spikeloc.figures.spikes import hidden_rasters, spike_trains
 from spikeloc.figures.yardsticks import psychometric_function, reliability
 
@@ -18,14 +20,18 @@ __all__ = [
     "confusion_matrices",
     "error_by_angle",
     "error_histogram",
+    "estimates",
     "example_traces",
     "firing_rates",
     "hidden_rasters",
     "histograms",
+    "localisation",
     "loss_curve",
     "psychometric_function",
     "reliability",
     "save",
+    "scene_sounds",
     "spike_trains",
+    "stimulus_examples",
     "weight_matrices",
 ]

@@ -1,4 +1,4 @@
-"""Pictures of what a network answers, and of how far off it is."""
+"""Pictures of what a network answers, and of how far off it is; ``angle`` says what kind of angle it is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from spikeloc.figures.parts import (
     ESTIMATE,
     GREY,
     INK,
+    LEFT,
     LEGEND,
     NO_TITLE,
     PALE,
@@ -27,17 +28,17 @@ from spikeloc.figures.parts import (
 
 __all__ = ["confusion_matrices", "error_by_angle", "error_histogram", "histograms"]
 
-LINES = ((ESTIMATE, "-"), (INK, "--"))  # the network's, the ideal observer's
+LINES = ((ESTIMATE, "-"), (INK, "--"), (LEFT, "-."))  # the network's, the ideal or another observer's, a third one's
 
 
 @styled
-def histograms(confusion: np.ndarray, limit: float) -> Figure:
+def histograms(confusion: np.ndarray, limit: float, angle: str = "IPD") -> Figure:
     """How often each class is true and how often it is the estimate; counts, rows estimated, columns true."""
     figure, ((axes,),) = open_grid(1, 1, height=2.5, top=NO_TITLE)
     edges = np.linspace(-limit, limit, len(confusion) + 1)
     axes.stairs(confusion.sum(axis=0), edges, fill=True, color=PALE, label="true")
     axes.stairs(confusion.sum(axis=1), edges, baseline=None, lw=1.6, color=ESTIMATE, label="estimated")
-    axes.set(xlabel="IPD (deg)", ylabel="sounds", xlim=(-limit, limit))
+    axes.set(xlabel=f"{angle} (deg)", ylabel="sounds", xlim=(-limit, limit))
     axes.margins(y=0.18)
     angle_ticks(axes.xaxis, limit)
     axes.legend(ncols=2, loc="upper right")
@@ -45,7 +46,7 @@ def histograms(confusion: np.ndarray, limit: float) -> Figure:
 
 
 @styled
-def confusion_matrices(confusions: Mapping[str, np.ndarray], limit: float) -> Figure:
+def confusion_matrices(confusions: Mapping[str, np.ndarray], limit: float, angle: str = "IPD") -> Figure:
     """What observers say (rows) for each true class (columns), as shares of the sounds of that class; one panel each.
 
     confusions   counts by the observer's name
@@ -58,7 +59,7 @@ def confusion_matrices(confusions: Mapping[str, np.ndarray], limit: float) -> Fi
         share = np.divide(100 * counts, total, out=np.full_like(counts, np.nan), where=total > 0)
         axes.set_facecolor(PALE)  # a class of which there was no sound
         image = draw_cells(axes, share, (-limit, limit, -limit, limit), vmin=0, vmax=100)
-        axes.set(xlabel="true IPD (deg)", ylabel="estimated IPD (deg)", title=name)
+        axes.set(xlabel=f"true {angle} (deg)", ylabel=f"estimated {angle} (deg)", title=name)
         angle_ticks(axes.xaxis, limit)
         angle_ticks(axes.yaxis, limit)
     colour_bar(image, axes, "sounds of the true class (%)")
@@ -67,7 +68,12 @@ def confusion_matrices(confusions: Mapping[str, np.ndarray], limit: float) -> Fi
 
 @styled
 def error_histogram(
-    edges: np.ndarray, counts: Mapping[str, np.ndarray], *, sd: float | None = None, frequency: float | None = None
+    edges: np.ndarray,
+    counts: Mapping[str, np.ndarray],
+    *,
+    sd: float | None = None,
+    frequency: float | None = None,
+    angle: str = "IPD",
 ) -> Figure:
     """How far estimates are off, and to which side, for each observer by its name.
 
@@ -84,7 +90,7 @@ def error_histogram(
         x = np.linspace(edges[0], edges[-1], 400)
         density = np.exp(-(x**2) / (2 * sd**2)) / (sd * math.sqrt(2 * math.pi))
         axes.plot(x, 100 * density * (edges[1] - edges[0]), color=GREY, ls=":", label="Cramér–Rao bound")
-    axes.set(xlabel="estimate − true IPD (deg)", ylabel="sounds (%)", xlim=(edges[0], edges[-1]))
+    axes.set(xlabel=f"estimate − true {angle} (deg)", ylabel="sounds (%)", xlim=(edges[0], edges[-1]))
     axes.set_ylim(bottom=0)
     if frequency:
         upper = axes.secondary_xaxis(
@@ -103,6 +109,7 @@ def error_by_angle(
     floor: float | None,
     limit: float,
     bound: float | None = None,
+    angle: str = "IPD",
 ) -> Figure:
     """Mean absolute error over the true angle, for each observer by its name.
 
@@ -114,7 +121,7 @@ def error_by_angle(
     level(axes, floor, "a perfect classifier:")
     if bound is not None:
         axes.axhline(bound, color=GREY, ls=":", lw=1.2, label="Cramér–Rao bound")
-    axes.set(xlabel="true IPD (deg)", ylabel="mean absolute error (deg)", xlim=(-limit, limit))
+    axes.set(xlabel=f"true {angle} (deg)", ylabel="mean absolute error (deg)", xlim=(-limit, limit))
     axes.set_ylim(bottom=0)
     angle_ticks(axes.xaxis, limit)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)

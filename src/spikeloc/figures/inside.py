@@ -39,7 +39,12 @@ __all__ = ["example_traces", "firing_rates", "weight_matrices"]
 
 @styled
 def weight_matrices(
-    rows: Mapping[str, Sequence[np.ndarray]], *, fibres_per_ear: int, limit: float | None, label: str = WEIGHT
+    rows: Mapping[str, Sequence[np.ndarray]],
+    *,
+    fibres_per_ear: int,
+    limit: float | None,
+    label: str = WEIGHT,
+    angle: str = "IPD",
 ) -> Figure:
     """Weight matrices [inputs, outputs] side by side, one row of panels for each title; inputs upwards.
 
@@ -54,7 +59,7 @@ def weight_matrices(
             last = depth + 1 == len(matrices)
             _weights(axes, weights, limit if last else None, label)
             axes.set_ylabel(f"neuron of hidden layer {depth}" if depth else "fibre")
-            outputs = "output neuron" if limit is None else "output neuron's class: IPD (deg)"
+            outputs = "output neuron" if limit is None else f"output neuron's class: {angle} (deg)"
             axes.set_xlabel(outputs if last else f"neuron of hidden layer {depth + 1}")
         panels[0].axhline(fibres_per_ear - 0.5, color=INK, lw=0.8)
         name_ears(panels[:1])
@@ -77,7 +82,7 @@ def _weights(axes: Axes, weights: np.ndarray, limit: float | None, label: str) -
 
 
 @styled
-def firing_rates(angles: np.ndarray, layers: Mapping[str, np.ndarray]) -> Figure:
+def firing_rates(angles: np.ndarray, layers: Mapping[str, np.ndarray], angle: str = "IPD") -> Figure:
     """Mean firing rates, for each spiking layer: their distribution, and how they depend on the angle.
 
     angles [A], evenly spaced over the whole range; layers: rates [A, H] in Hz by the layer's name, neurons in the
@@ -93,10 +98,10 @@ def firing_rates(angles: np.ndarray, layers: Mapping[str, np.ndarray]) -> Figure
         left.yaxis.set_major_locator(whole_numbers())
         tuned = rates[:, np.ptp(rates, axis=0) > 0]
         lines(middle, angles, tuned, colors=mpl.colormaps["viridis"](np.linspace(0, 0.95, tuned.shape[1])), lw=1)
-        middle.set(xlabel="IPD (deg)", ylabel="rate (Hz)", xlim=(-limit, limit), ylim=(0, 1.05 * top))
+        middle.set(xlabel=f"{angle} (deg)", ylabel="rate (Hz)", xlim=(-limit, limit), ylim=(0, 1.05 * top))
         middle.set_title("tuning curves")
         image = draw_cells(right, rates.T, (-limit, limit, -0.5, n - 0.5), vmin=0, vmax=top)
-        right.set(xlabel="IPD (deg)", ylabel="neuron", title="in the order of tuning")
+        right.set(xlabel=f"{angle} (deg)", ylabel="neuron", title="in the order of tuning")
         right.yaxis.set_major_locator(whole_numbers())
         colour_bar(image, right, "rate (Hz)")
         for axes in (middle, right):

@@ -41,8 +41,11 @@ def spike_trains(sounds: Sounds, stimulus: ToneStimulus) -> Figure:
 
 
 @styled
-def hidden_rasters(angles: np.ndarray, layers: Sequence[np.ndarray], dt: float) -> Figure:
-    """Spikes of the hidden neurons, one panel for each sound: angles [B], layers of boolean [B, T, H], first below."""
+def hidden_rasters(angles: np.ndarray, layers: Sequence[np.ndarray], dt: float, kind: str = "IPD") -> Figure:
+    """Spikes of the hidden neurons, one panel for each sound: angles [B], layers of boolean [B, T, H], first below.
+
+    kind   what kind of angle it is
+    """
     figure, panels = open_panels(len(angles), columns=3, height=2.0)
     sizes = [layer.shape[2] for layer in layers]
     colours = np.concatenate([np.tile(rgb(LAYERS[k % len(LAYERS)]), (n, 1)) for k, n in enumerate(sizes)])
@@ -50,6 +53,6 @@ def hidden_rasters(angles: np.ndarray, layers: Sequence[np.ndarray], dt: float) 
         raster(axes, np.concatenate([layer[k] for layer in layers], axis=1), colours, dt)
         for border in np.cumsum(sizes)[:-1]:
             axes.axhline(border - 0.5, color=INK, lw=0.7)
-        axes.set_title(f"true IPD = {degrees(angle)}")
+        axes.set_title(f"true {kind} = {degrees(angle)}")
     label_outer(panels, "time (ms)", "hidden neuron")
     return figure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,10 @@ from string import Template
 from spikeloc import figures
 from spikeloc.errors import UserError
 from spikeloc.recipe import Recipe, shipped_recipes
-from spikeloc.report.html import n_classes, percent, table
+from spikeloc.report.html import table
 from spikeloc.report.pictures import Metrics, history_of, pictures
 from spikeloc.report.scores import certainty, comparison, measures, scores, thresholds
+from spikeloc.report.words import others, result, stimulus_table, task
 from spikeloc.runs import Run
 
 __all__ = ["report", "write_report"]
@@ -45,20 +45,20 @@ def write_report(run: Run, metrics: Metrics) -> Path:
 
 def _page(run: Run, metrics: Metrics, files: Mapping[str, bytes], environment: str) -> str:
     recipe = run.recipe
-    captions = tomllib.loads(_text("captions.toml"))
+    captions = _captions(recipe)
     sections = {caption["section"] for caption in captions.values()}
     galleries = {f"{section}_pictures": _gallery(section, captions, files) for section in sections}
     return Template(_text("template.html")).substitute(
         galleries,
         name=escape(recipe.name),
         description=escape(recipe.description),
-        result=_result(recipe, metrics),
-        task=_task(recipe),
+        result=result(recipe, metrics),
+        task=task(recipe),
         network=_network(recipe),
         caveats=_caveats(recipe),
-        stimulus=_stimulus(recipe),
+        stimulus=stimulus_table(recipe),
         n_sounds=f"{metrics['n_sounds']:,}",
-        others=" The observers below the network read the same spikes without one." if "observers" in metrics else "",
+        others=others(recipe) if "observers" in metrics else "",
         scores=scores(metrics, classifies=recipe.readout.kind == "class"),
         comparison=comparison(metrics),
         measures=measures(metrics),
@@ -78,6 +78,14 @@ def _text(name: str) -> str:
     return resources.files("spikeloc.report").joinpath(name).read_text(encoding="utf-8")
 
 
+def _captions(recipe: Recipe) -> dict[str, dict[str, str]]:
+    captions = tomllib.loads(_text("captions.toml"))
+    if recipe.stimulus.kind == "scene":
+        of_scenes = tomllib.loads(_text("captions-scene.toml"))
+        captions = {**of_scenes, **captions, **of_scenes}  # what only scenes have comes first
+    return captions
+
+
 def _gallery(section: str, captions: Mapping[str, Mapping[str, str]], files: Mapping[str, bytes]) -> str:
     return "\n".join(
         f'<figure id="{name}"><img {_image(files[name])} alt="{escape(about["title"])}">\n'
@@ -91,37 +99,6 @@ def _image(png: bytes) -> str:
     """Attributes of a picture inside the page, all pictures at the same scale."""
     width, height = (round(ON_PAGE * int.from_bytes(png[at : at + 4])) for at in (16, 20))
     return f'width="{width}" height="{height}" src="data:image/png;base64,{base64.b64encode(png).decode()}"'
-
-
-def _result(recipe: Recipe, metrics: Metrics) -> str:
-    ideal = f"; the ideal observer: {percent(metrics['ideal']['accuracy'])}" if "ideal" in metrics else ""
-    return (
-        f"The network put <b>{percent(metrics['accuracy'])}</b> of {metrics['n_sounds']:,} fresh test sounds into the "
-        f"right one of {n_classes(recipe)} (chance: {percent(metrics['chance'])}{ideal}). Its angle is off by "
-        f"{metrics['mean_absolute_error_deg']:.1f}°{_in_time(metrics)} on average{_bettered(metrics)}."
-    )
-
-
-def _in_time(metrics: Metrics) -> str:
-    return f" ({metrics['mean_absolute_error_us']:.1f} µs)" if "mean_absolute_error_us" in metrics else ""
-
-
-def _bettered(metrics: Metrics) -> str:
-    return f"; the ideal observer's by {metrics['ideal']['mean_absolute_error_deg']:.1f}°" if "ideal" in metrics else ""
-
-
-def _task(recipe: Recipe) -> str:
-    stimulus, words = recipe.stimulus, recipe.words()["stimulus"]
-    limit, n = math.degrees(stimulus.max_ipd), recipe.readout.classes
-    answer = f"in which of {n_classes(recipe)}, each {2 * limit / n:.3g}° wide, it lies"
-    if recipe.readout.kind != "class":
-        answer = f"the angle itself; for the accuracy, that angle is put into one of {n_classes(recipe)}"
-    return (
-        f"A tone of {escape(words['frequency'])} reaches two ears with an interaural phase difference (IPD) between "
-        f"−{limit:.3g}° (source on the left) and {limit:.3g}° (source on the right). From {escape(words['duration'])} "
-        f"of spikes of {stimulus.fibres_per_ear} auditory-nerve fibres at each ear, and nothing else, the network must "
-        f"tell the IPD: {answer}."
-    )
 
 
 def _network(recipe: Recipe) -> str:
@@ -148,13 +125,6 @@ def _head(metrics: Metrics) -> str:
 def _notes(metrics: Metrics) -> str:
     items = "".join(f"<li>{escape(note)}</li>" for note in metrics.get("notes", ()))
     return f'<div class="note"><b>Mind this about the scores:</b><ul>{items}</ul></div>' if items else ""
-
-
-def _stimulus(recipe: Recipe) -> str:
-    about = {key: field.description or "" for key, field in type(recipe.stimulus).model_fields.items()}
-    words = recipe.words()["stimulus"]
-    rows = [[escape(str(cell)) for cell in (key, value, about[key])] for key, value in words.items()]
-    return table(("setting", "value", "what it is"), rows)
 
 
 def _training(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> str:

@@ -15,13 +15,19 @@ from spikeloc.figures import Figure
 from spikeloc.readout import population_vector
 from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
+from spikeloc.stimuli import ToneStimulus
 
-__all__ = ["NAMES", "Metrics", "history_of", "pictures"]
+__all__ = ["NAMES", "Metrics", "history_of", "kind_of_angle", "pictures"]
 
 Metrics = Mapping[str, Any]
 
 SILENT = {"class": "ln(classes)", "angle": "1/3", "direction": "ln(2π)"}
-NAMES = {"network": "this network", "ideal": "ideal observer"}
+NAMES = {
+    "network": "this network",
+    "ideal": "ideal observer",
+    "gcc_phat": "GCC-PHAT",
+    "ear_correlation": "correlation of the ears",
+}
 
 
 def pictures(run: Run, metrics: Metrics) -> dict[str, Figure]:
@@ -29,7 +35,7 @@ def pictures(run: Run, metrics: Metrics) -> dict[str, Figure]:
     recipe, observer, seed = run.recipe, run.observer(), metrics["seed"]
     examples = analysis.example_activity(observer, recipe.stimulus, seed=seed)
     found = {
-        "spike_trains": figures.spike_trains(recipe.stimulus.draw(8, seed=seed), recipe.stimulus),
+        "spike_trains": figures.stimulus_examples(recipe.stimulus, seed),
         **_answers(recipe, metrics),
         **_psychometric_function(recipe, metrics),
         **_reliability(metrics),
@@ -38,8 +44,13 @@ def pictures(run: Run, metrics: Metrics) -> dict[str, Figure]:
     }
     tuning = analysis.tuning_curves(observer, recipe.stimulus, seed=seed) if recipe.network.hidden else None
     if tuning is not None:
-        found |= _hidden_pictures(examples, tuning, recipe.stimulus.dt)
+        found |= _hidden_pictures(recipe, examples, tuning)
     return found | _weight_pictures(recipe, analysis.matrices(observer.network), tuning)
+
+
+def kind_of_angle(recipe: Recipe) -> str:
+    """What the angle of a recipe's stimulus is called in pictures."""
+    return "IPD" if isinstance(recipe.stimulus, ToneStimulus) else "azimuth"
 
 
 def _loss(recipe: Recipe, history: list[dict[str, float]], metrics: Metrics) -> Figure:
@@ -49,37 +60,50 @@ def _loss(recipe: Recipe, history: list[dict[str, float]], metrics: Metrics) -> 
         silent=f"says nothing: {SILENT[recipe.readout.kind]} =",
         chance=metrics["chance"],
         accuracy=metrics["accuracy"],
-        ceiling=metrics.get("ideal", {}).get("accuracy"),
+        ceiling=(metrics.get("ideal") or {}).get("accuracy"),
         least_loss=metrics.get("least_loss"),
     )
 
 
 def _answers(recipe: Recipe, metrics: Metrics) -> dict[str, Figure]:
-    """What the network answers, and how far off that is, beside the ideal observer."""
-    limit, found = math.degrees(recipe.stimulus.max_ipd), {}
-    both = {"network": metrics, "ideal": metrics.get("ideal", {})}
+    """What the network answers, and how far off that is, beside the ideal observer or the ears' correlations."""
+    limit, angle, found = math.degrees(recipe.stimulus.limit), kind_of_angle(recipe), {}
+    both = {"network": metrics, "ideal": metrics.get("ideal") or {}}
     confusions = {NAMES[name]: np.asarray(each["confusion"]) for name, each in both.items() if each.get("confusion")}
-    if confusions:
-        found["confusion"] = figures.confusion_matrices(confusions, limit)
-        found["histograms"] = figures.histograms(confusions[NAMES["network"]], limit)
+    if "estimates" in metrics:
+        answers = {name: np.asarray(values) for name, values in metrics["estimates"].items()}
+        found["estimates"] = figures.estimates(answers.pop("angle_deg"), _named(answers), limit)
+    if confusions and not ("estimates" in metrics and recipe.readout.kind != "class"):
+        found["confusion"] = figures.confusion_matrices(confusions, limit, angle)
+        found["histograms"] = figures.histograms(confusions[NAMES["network"]], limit, angle)
     bound = metrics.get("bound") or {}
     if "error_histogram" in metrics:
         table = {name: np.asarray(values) for name, values in metrics["error_histogram"].items()}
         edges = table.pop("edges_deg")
-        frequency = recipe.stimulus.frequency if metrics.get("head", {}).get("natural") else None
-        found["errors"] = figures.error_histogram(edges, _named(table), sd=bound.get("sd_deg"), frequency=frequency)
+        frequency = None
+        if isinstance(recipe.stimulus, ToneStimulus) and metrics.get("head", {}).get("natural"):
+            frequency = recipe.stimulus.frequency
+        found["errors"] = figures.error_histogram(
+            edges,
+            _named(table),
+            sd=bound.get("sd_deg"),
+            frequency=frequency,
+            angle=angle,
+        )
     if "error_by_angle" in metrics:
         table = {name: np.array(values, dtype=float) for name, values in metrics["error_by_angle"].items()}
         angles = table.pop("angle_deg")
         floor = metrics["quantisation_floor_deg"] if recipe.readout.kind == "class" else None
         least = bound.get("mean_absolute_error_deg")
-        found["error_by_angle"] = figures.error_by_angle(angles, _named(table), floor=floor, limit=limit, bound=least)
+        found["error_by_angle"] = figures.error_by_angle(
+            angles, _named(table), floor=floor, limit=limit, bound=least, angle=angle
+        )
     return found
 
 
 def _psychometric_function(recipe: Recipe, metrics: Metrics) -> dict[str, Figure]:
     found = metrics.get("thresholds", {})
-    if "psychometric_function" not in found:
+    if "psychometric_function" not in found or not isinstance(recipe.stimulus, ToneStimulus):
         return {}
     correct = {name: np.asarray(values) for name, values in found["psychometric_function"].items()}
     ipd = correct.pop("ipd_deg")
@@ -105,14 +129,15 @@ def _named(table: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {NAMES.get(name, name): values for name, values in table.items()}
 
 
-def _hidden_pictures(examples: analysis.Examples, tuning: analysis.Tuning, dt: float) -> dict[str, Figure]:
+def _hidden_pictures(recipe: Recipe, examples: analysis.Examples, tuning: analysis.Tuning) -> dict[str, Figure]:
+    dt, angle = recipe.stimulus.dt, kind_of_angle(recipe)
     orders = tuning.orders()
     hidden = [spikes[:, :, order] for spikes, order in zip(examples.hidden, orders, strict=False)]
     names = [f"hidden layer {depth + 1}" for depth in range(len(hidden))] + ["output layer"]
     rates = {name: rate[:, order] for name, rate, order in zip(names, tuning.rates, orders, strict=False)}
     return {
-        "rasters": figures.hidden_rasters(np.rad2deg(examples.angle), hidden, dt),
-        "firing_rates": figures.firing_rates(np.rad2deg(tuning.angle), rates),
+        "rasters": figures.hidden_rasters(np.rad2deg(examples.angle), hidden, dt, angle),
+        "firing_rates": figures.firing_rates(np.rad2deg(tuning.angle), rates, angle),
     }
 
 
@@ -123,19 +148,24 @@ def _weight_pictures(recipe: Recipe, weights: list[np.ndarray], tuning: analysis
             "by centre of mass of input weights": analysis.sort_hidden(weights, analysis.sorted_orders(weights)),
             "by the angle of tuning": analysis.sort_hidden(weights, tuning.orders()[: len(weights) - 1]),
         }
-    limit = math.degrees(recipe.stimulus.max_ipd) if recipe.readout.kind == "class" else None
-    ear = recipe.stimulus.fibres_per_ear
-    found = {n: figures.weight_matrices(rows, fibres_per_ear=ear, limit=limit) for n, rows in panels.items()}
+    limit = math.degrees(recipe.stimulus.limit) if recipe.readout.kind == "class" else None
+    ear, angle = recipe.stimulus.n_fibres // 2, kind_of_angle(recipe)
+    found = {
+        name: figures.weight_matrices(rows, fibres_per_ear=ear, limit=limit, angle=angle)
+        for name, rows in panels.items()
+    }
     if tuning is not None:
         whole = {"": [analysis.product(weights)]}
         label = "product of weights"
-        found["weights_product"] = figures.weight_matrices(whole, fibres_per_ear=ear, limit=limit, label=label)
+        found["weights_product"] = figures.weight_matrices(
+            whole, fibres_per_ear=ear, limit=limit, label=label, angle=angle
+        )
     return found
 
 
 def _traces(recipe: Recipe, examples: analysis.Examples) -> Figure:
     """Output traces: of all classes, or of the one angle that the outputs stand for."""
-    traces, limit = examples.trace, math.degrees(recipe.stimulus.max_ipd)
+    traces, limit = examples.trace, math.degrees(recipe.stimulus.limit)
     if recipe.readout.kind == "angle":
         traces = traces * limit
     elif recipe.readout.kind == "direction":

@@ -18,6 +18,8 @@ MEASURES = {
     "answers with the middle of a class, so even a perfect one is off by a quarter of a class: its floor.",
     "in time": "The same as a time difference between the ears.",
     "in azimuth": "The same as a direction in the horizontal plane, for a round head (Woodworth's sphere).",
+    "rms error": "The root of the mean of the squared errors, with its 95 % interval: gross errors weigh more. Studies "
+    "of people give this one.",
     "median error": "Half of the errors are smaller. Unlike the mean, a few gross errors do not move it.",
     "class error": "How many classes the answer is off, times the width of a class. Its floor is zero.",
     "of ideal": "Accuracy as a share of the ideal observer's, which knows how the spikes are made and wastes nothing "
@@ -35,7 +37,7 @@ def scores(metrics: Metrics, *, classifies: bool) -> str:
     """
     ideal, columns = metrics.get("ideal"), _columns(metrics)
     others = {NAMES["ideal"]: ideal} if ideal else {}
-    others |= {name.replace("_", " "): found for name, found in metrics.get("observers", {}).items()}
+    others |= {NAMES.get(name, name.replace("_", " ")): found for name, found in metrics.get("observers", {}).items()}
     named = {NAMES["network"]: metrics, **others}
     rows = [[_capital(name), *_cells(found, ideal, columns)] for name, found in named.items()]
     floor = f"{metrics['quantisation_floor_deg']:.2f}°"
@@ -44,19 +46,24 @@ def scores(metrics: Metrics, *, classifies: bool) -> str:
         rows.append(["A perfect classifier", *(perfect.get(name, "") for name in columns)])
     if metrics.get("bound"):
         rows.append(["Cramér–Rao bound", *(_of_bound(metrics["bound"]).get(name, "") for name in columns)])
+    if "people" in metrics:
+        rows.append(["People, free field", *(_of_people(metrics["people"]).get(name, "") for name in columns)])
     rows.append(["Chance", *(percent(metrics["chance"]) if name == "accuracy" else "" for name in columns)])
     return table(["", *columns], rows, kind="scores")
 
 
 def comparison(metrics: Metrics) -> str:
-    """How the network differs from the ideal observer, sound by sound."""
-    if "versus_ideal" not in metrics:
-        return ""
-    versus = metrics["versus_ideal"]
+    """How the network differs from the ideal observer, or from each other one that it is compared with, by sounds."""
+    pairs = {"the ideal observer": metrics["versus_ideal"]} if "versus_ideal" in metrics else {}
+    pairs |= {NAMES.get(name, name): versus for name, versus in metrics.get("versus", {}).items()}
+    return "\n".join(_pair(name, versus) for name, versus in pairs.items())
+
+
+def _pair(name: str, versus: Mapping[str, Any]) -> str:
     low, high = (signed(bound, 2) for bound in versus["error_difference_deg_ci95"])
     p = f"p = {versus['p_value']:.2g}" if versus["p_value"] >= 0.001 else "p &lt; 0.001"
     return (
-        f"<p>Sound by sound against the ideal observer: {signed(100 * versus['accuracy_difference'], 1)} points of "
+        f"<p>Sound by sound against {escape(name)}: {signed(100 * versus['accuracy_difference'], 1)} points of "
         f"accuracy (McNemar's test: {p}), {signed(versus['error_difference_deg'], 2)}° of mean error (95 % interval "
         f"{low}° to {high}°).</p>"
     )
@@ -105,8 +112,9 @@ def certainty(metrics: Metrics) -> str:
 
 
 def _columns(metrics: Metrics) -> list[str]:
-    ideal = metrics.get("ideal")
-    absent = {name for name, (key, _) in PHYSICAL.items() if key not in metrics} | (set() if ideal else {"of ideal"})
+    absent = {name for name, (key, _) in PHYSICAL.items() if key not in metrics}
+    absent |= set() if metrics.get("ideal") else {"of ideal"}
+    absent |= set() if "people" in metrics else {"rms error"}  # what people reach is given as such
     return [name for name in MEASURES if name not in absent]
 
 
@@ -119,8 +127,15 @@ def _cells(found: Mapping[str, Any], ideal: Metrics | None, columns: list[str]) 
         "class error": f"{found['class_error_deg']:.2f}°",
         "of ideal": percent(found["accuracy"] / ideal["accuracy"]) if ideal and ideal["accuracy"] else "",
     }
+    if "rms error" in columns:
+        cells["rms error"] = _with_interval(found, "root_mean_square_error_deg", "°")
     cells |= {name: _with_interval(found, key, unit) for name, (key, unit) in PHYSICAL.items() if key in found}
     return [cells.get(name, "") for name in columns]
+
+
+def _of_people(people: Mapping[str, Any]) -> dict[str, str]:
+    spread = f"<small>± {people['root_mean_square_error_deg_sd']:.1f} over listeners</small>"
+    return {"rms error": f"{people['root_mean_square_error_deg']:.1f}°{spread}"}
 
 
 def _of_bound(bound: Mapping[str, Any]) -> dict[str, str]:
