@@ -94,6 +94,16 @@ def _exponential(key: np.uint64, number: np.uint64) -> np.float32:
     return np.float32(-math.log((np.float64(word(key, number) >> U(11)) + 0.5) * TO_UNIT))
 
 
+@inlined
+def _insert(found: np.ndarray, n: int, fibre: np.uint16) -> None:
+    """Put a fibre into its place among the first n of ``found``, which ascend."""
+    place = n
+    while place > 0 and found[place - 1] > fibre:
+        found[place] = found[place - 1]
+        place -= 1
+    found[place] = fibre
+
+
 @kernel
 def draw_nerve(
     first: int,
@@ -155,12 +165,7 @@ def draw_nerve(
                         if step < ready[rank, channel]:
                             continue
                         ready[rank, channel] = step + 1 + refractory
-                        fibre = np.uint16(channel * n_delays + rank)
-                        place = n_found
-                        while place > 0 and found[place - 1] > fibre:
-                            found[place] = found[place - 1]
-                            place -= 1
-                        found[place] = fibre
+                        _insert(found, n_found, np.uint16(channel * n_delays + rank))
                         n_found += 1
             if n + U(n_found) > room:
                 n = FULL
