@@ -54,7 +54,7 @@ def test_other_arrays_are_refused(samples, words):
 
 @pytest.mark.parametrize("level", [0.3, 1.0])
 def test_a_sound_that_is_cut_off_is_overdriven(level):
-    """A sine 1.5 times too high lies at its limits for 53 % of the time; from the third in a row on they are counted."""
+    """A sine 1.5 times too high lies at its limits for 53 % of the time; counted are the third in a row and on."""
     time = np.arange(2000) / 2000
     sine = 1.5 * level * np.sin(2 * np.pi * 7.03 * time)[:, None] * [1, 0.2]
     cut = np.clip(sine, -level, level).astype(np.float32)

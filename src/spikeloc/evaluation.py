@@ -6,7 +6,7 @@
 | `chance`                                   | 1 / classes                                                           |
 | `mean_absolute_error_deg`, `..._ci95`      | mean of |true continuous angle - estimate|; normal interval           |
 | `median_absolute_error_deg`                | its median                                                            |
-| `root_mean_square_error_deg`, `..._ci95`   | root of the mean of the squared errors; normal interval of that mean  |
+| `root_mean_square_error_deg`, `..._ci95`   | root of the mean squared error; normal interval of its logarithm      |
 | `quantisation_floor_deg`                   | a perfect classifier's mean absolute error: class width / 4           |
 | `class_error_deg`                          | mean |true class - estimated class| x width: the seed's error         |
 | `confusion`                                | counts, rows estimated, columns true                                  |
@@ -57,7 +57,7 @@ from spikeloc.runs import Run
 from spikeloc.stimuli import Sounds, Stimulus, ToneStimulus
 from spikeloc.yardsticks import scene_yardsticks, yardsticks
 
-__all__ = ["Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
+__all__ = ["Listener", "Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
 
 BATCH = 256
 SHARED_BATCH = 4096
@@ -231,28 +231,28 @@ def score(angle: Tensor, decision: Decision, n_classes: int, limit: float) -> di
     true = class_of_angle(angle, n_classes, limit)
     width = math.degrees(class_width(n_classes, limit))
     error = wrap(angle - decision.angle).abs().rad2deg()
-    mean, low, high = _mean(error)
-    squares = _mean(error.square())
+    mean, half = _mean(error)
+    square, half_square = _mean(error.square())
+    ratio = math.exp(half_square / (2 * square)) if square > 0 else 1.0
     correct = int((true == decision.label).sum())
     return {
         "accuracy": correct / len(angle),
         "accuracy_ci95": list(wilson_interval(correct, len(angle))),
         "chance": 1 / n_classes,
         "mean_absolute_error_deg": mean,
-        "mean_absolute_error_deg_ci95": [low, high],
+        "mean_absolute_error_deg_ci95": [max(0.0, mean - half), mean + half],
         "median_absolute_error_deg": float(error.median()),
-        "root_mean_square_error_deg": math.sqrt(squares[0]),
-        "root_mean_square_error_deg_ci95": [math.sqrt(squares[1]), math.sqrt(squares[2])],
+        "root_mean_square_error_deg": math.sqrt(square),
+        "root_mean_square_error_deg_ci95": [math.sqrt(square) / ratio, math.sqrt(square) * ratio],
         "quantisation_floor_deg": width / 4,
         "class_error_deg": float((true - decision.label).abs().double().mean()) * width,
         "confusion": _confusion(true, decision.label, n_classes) if n_classes <= MOST_CLASSES else None,
     }
 
 
-def _mean(values: Tensor) -> tuple[float, float, float]:
-    """The mean of values that are not negative, and its normal 95 % interval."""
-    mean, half = float(values.mean()), Z95 * float(values.std(correction=0)) / math.sqrt(len(values))
-    return mean, max(0.0, mean - half), mean + half
+def _mean(values: Tensor) -> tuple[float, float]:
+    """The mean of values, and half of its normal 95 % interval."""
+    return float(values.mean()), Z95 * float(values.std(correction=0)) / math.sqrt(len(values))
 
 
 def _confusion(true: Tensor, label: Tensor, n_classes: int) -> list[list[int]]:
