@@ -84,17 +84,21 @@ def test_recipes_are_listed_one_a_line(capsys):
     assert any(line.startswith("tone ") for line in lines)
 
 
-@pytest.mark.parametrize("command", [[], ["ceiling"], ["train"], ["evaluate"], ["stimuli"], ["report"], ["recipes"]])
+@pytest.mark.parametrize(
+    "command", [[], ["ceiling"], ["train"], ["evaluate"], ["stimuli"], ["localise"], ["report"], ["recipes"]]
+)
 def test_help_has_an_explanation(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--help"])
     assert stopped.value.code == 0
     out = capsys.readouterr().out
     assert "usage: spikeloc" in out
-    if command in ([], ["train"], ["evaluate"], ["stimuli"]):
+    if command in ([], ["train"], ["evaluate"], ["stimuli"], ["localise"]):
         assert "example" in out
     if command == ["train"]:
-        assert "--network.hidden" in out
+        for key in ("network.hidden", "stimulus.frequency", "stimulus.heads", "stimulus.cochlea.channels"):
+            assert f"--{key} " in out
+        assert out.index("stimulus of kind tone:") < out.index("stimulus of kind scene:") < out.index("all else:")
 
 
 def test_mistakes_end_with_status_2_and_one_sentence(recipe_file, run_folder, tmp_path, capsys):
@@ -162,3 +166,43 @@ def test_ceilings_of_nothing_are_refused(recipe_file, capsys):
     assert "classes is 0" in mistake(capsys, "ceiling", recipe_file, "--readout.classes", "0")
     assert "classes is 5000" in mistake(capsys, "ceiling", recipe_file, "--readout.classes", "5000")
     assert "fibres_per_ear is 0" in mistake(capsys, "ceiling", recipe_file, "--stimulus.fibres_per_ear", "0")
+
+
+# ----------------------------------------------------------------------------------------------------------- scenes
+
+
+@pytest.fixture(scope="module")
+def scene_file(scene_recipe, tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipes") / "scene.toml"
+    path.write_text(scene_recipe.to_toml())
+    return str(path)
+
+
+def test_a_ceiling_of_scenes_scores_the_correlations_of_the_ears(scene_file, capsys):
+    assert main(["ceiling", scene_file, "--sounds", "40"]) == 0
+    out = capsys.readouterr().out
+    assert "rms error" in out
+    assert "GCC-PHAT of the ears" in out
+    assert "people in a quiet room: rms error 6.2 deg" in out
+    assert "There is no ideal observer here" in out
+    assert main(["ceiling", scene_file, "--sounds", "40", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ideal"] is None
+
+
+def test_a_run_of_scenes_is_scored_and_compared(scene_run, capsys):
+    assert main(["evaluate", str(scene_run.path), "--sounds", "60"]) == 0
+    out = capsys.readouterr().out
+    assert "the network's mean |error| less that of the GCC-PHAT of the ears: +" in out
+    assert "within its 68 % intervals" in out
+    assert "None" not in out
+
+
+def test_training_on_scenes_ends_in_a_report(scene_file, tmp_path, capsys):
+    short = ["--epochs", "1", "--training.sounds", "32", "--evaluation.sounds", "20"]
+    assert main(["train", scene_file, "--out", str(tmp_path / "run"), *short]) == 0
+    assert "GCC-PHAT" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_stimuli_of_scenes_are_drawn(scene_file, tmp_path, capsys):
+    assert main(["stimuli", scene_file, "--out", str(tmp_path / "x.png")]) == 0
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

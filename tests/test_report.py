@@ -9,11 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from spikeloc.errors import UserError
-from spikeloc.evaluation import observe, score
+from spikeloc.evaluation import evaluate, observe, score
 from spikeloc.recipe import load_recipe
 from spikeloc.report import report
 from spikeloc.report.page import _caveats, _command, _head, _notes, _text
 from spikeloc.report.scores import certainty, comparison, scores, thresholds
+from spikeloc.report.words import task
 from spikeloc.runs import Run
 from spikeloc.training import train
 
@@ -255,3 +256,58 @@ def test_the_command_names_a_shipped_recipe_where_it_can(tmp_path):
     assert _command(run, longer) == "spikeloc train tone --seed 3 --epochs 2 --out again"
     other = unescape(_command(run, tone.with_values({"network.hidden": "5"})))
     assert other == f"spikeloc train '{run.path / 'recipe.toml'}' --out again"
+
+
+# ----------------------------------------------------------------------------------------------------------- scenes
+
+
+@pytest.fixture(scope="module")
+def scene_text(scene_run, tmp_path_factory):
+    """The report of a copy of the small network's run."""
+    run = Run(tmp_path_factory.mktemp("scene") / "run")
+    run.path.mkdir()
+    for item in scene_run.path.iterdir():
+        if item.is_file():
+            (run.path / item.name).write_bytes(item.read_bytes())
+    run.write("metrics.json", json.dumps(evaluate(scene_run, sounds=60)))
+    return report(run).read_text(encoding="utf-8")
+
+
+def test_a_report_of_scenes_speaks_of_azimuths(scene_text, scene_run):
+    page = Page(scene_text)
+    drawn = {"spike_trains", "estimates", "errors", "error_by_angle", "reliability", "loss", "traces", "weights"}
+    assert page.ids >= drawn | SPIKING
+    assert not page.ids & {"confusion", "histograms", "psychometric_function"}
+    assert "nan" not in page.text.lower().split()
+    for word in ("IPD", "interaural phase", "Cramér", "A tone of", "ideal observer:", "None"):
+        assert word not in page.text.replace(scene_run.read("recipe.toml").decode(), "")
+    assert "through the head spherical, from an azimuth between −90°" in page.text
+    assert "At each ear a cochlea of 4 channels excites 64 auditory-nerve fibres" in page.text
+    assert "cochlea.channels" in page.text
+    assert scene_text.index('id="estimates"') < scene_text.index('id="errors"')
+
+
+def test_the_scores_of_scenes_stand_beside_correlations_and_people(scene_text):
+    found = rows(scene_text)
+    assert list(found) == ["This network", "GCC-PHAT", "Correlation of the ears", "People, free field", "Chance"]
+    assert "6.2° ± 1.8 over listeners" in found["People, free field"]
+    text = Page(scene_text).text
+    assert "Sound by sound against GCC-PHAT:" in text
+    assert "they tell apart about 1°" in text
+    assert "There is no ideal observer here" in text
+    assert "Its 68 % intervals hold" in text
+
+
+def test_what_makes_scenes_difficult_is_told(scene_recipe):
+    assert "diffuse" not in task(scene_recipe)
+    noisy = scene_recipe.with_values({"stimulus.noisy": 0.5, "stimulus.snr": "-5dB,30dB", "stimulus.reverberant": 0.1})
+    assert "50 % of the sounds are heard in diffuse noise, at −5 to 30 dB; 10 % of the sounds are heard in a room." in (
+        task(noisy)
+    )
+
+
+def test_scenes_put_into_classes_have_their_confusions(scene_recipe, tmp_path):
+    recipe = scene_recipe.with_values({"readout.kind": "class", "training.epochs": 1, "training.sounds": 32})
+    run = train(recipe, tmp_path / "run")
+    run.write("metrics.json", json.dumps(evaluate(run, sounds=30)))
+    assert Page(report(run).read_text(encoding="utf-8")).ids >= {"confusion", "histograms", "estimates"}
