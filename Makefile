@@ -12,7 +12,8 @@ RUN := runs/tone
 .PHONY: help install run test check format bench constraints clean
 
 help:
-	@echo "make run          train a spiking network to localise a tone and report how well it does ($(RUN)/report.html)"
+	@echo "make run          train a spiking network to localise a tone and report how well it does ($(RUN)/report.html),"
+	@echo "                  then localise a recording of speech with the network that is shipped"
 	@echo "make test         run the tests"
 	@echo "make check        check format, style, types and the direction of imports"
 	@echo "make format       put the code into the form that make check asks for"
@@ -54,6 +55,7 @@ install: $(VENV)/installed-dev
 
 run: $(VENV)/installed
 	@$(BIN)/spikeloc train tone --out $(RUN) $(if $(wildcard $(RUN)),--resume)
+	$(if $(wildcard src/spikeloc/models/head),@$(BIN)/spikeloc localise demo)
 
 # Two workers with one thread each keep two cores busy; more threads would only get into each other's way.
 test: $(VENV)/installed-dev

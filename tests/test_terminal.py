@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spikeloc.localise import Localisation, Window
+from spikeloc.localisation import Localisation, Window
 from spikeloc.terminal import COLUMNS, MOST_LINES, direction, localisation_lines, sentence
 
 DEG = math.radians(1)

@@ -299,7 +299,7 @@ def _print(lines: Iterable[str]) -> None:
 def _localise(arguments: argparse.Namespace) -> None:
     with _importing():
         from spikeloc.audio import find_sound
-        from spikeloc.localise import DEFAULT, localise_file
+        from spikeloc.localisation import DEFAULT, localise_file
         from spikeloc.progress import ListeningDisplay
         from spikeloc.terminal import localisation_lines, sentence
 

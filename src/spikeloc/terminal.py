@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from spikeloc.localise import Localisation, Window
+from spikeloc.localisation import Localisation, Window
 
 __all__ = ["direction", "localisation_lines", "sentence"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spikeloc.audio import shipped_sounds, write_audio
 from spikeloc.errors import UserError
 from spikeloc.heads import load_head
-from spikeloc.localise import Localisation, Localiser, Window, localise, localise_file
+from spikeloc.localisation import Localisation, Localiser, Window, localise, localise_file
 from spikeloc.runs import Run
 from spikeloc.stimuli.rendering import render
 
@@ -194,6 +194,14 @@ def test_files_of_other_than_two_channels_are_refused(channels, words, scene_run
     write_audio(tmp_path / "a.wav", samples, RATE)
     with pytest.raises(UserError, match=words):
         localise_file(tmp_path / "a.wav", scene_run)
+
+
+def test_the_package_has_them_by_name_even_after_their_module_was_imported(scene_run):
+    import spikeloc as sl
+
+    assert sl.localise is localise
+    assert sl.localise(heard_from(0.5), RATE, scene_run) == localise(heard_from(0.5), RATE, scene_run)
+    assert (sl.Localiser, sl.Localisation, sl.Window) == (Localiser, Localisation, Window)
 
 
 def test_the_shipped_sound_is_heard_on_the_right_by_the_small_network(scene_run):
