@@ -8,7 +8,8 @@
 with fibre f's ear (0 or 1), phase and locking l_f (see :class:`~spikeloc.stimuli.Fibres`). Each neuron h listens to
 fibres around a frequency of its own (e_fh, a bell over neighbouring frequencies), at a phase a_h, for a favourite phase
 difference b_h that the stimulus can make; where spikes do not keep to the phase, it compares the ears' rates with random
-weights c and r. norm_h makes the sum of squares gain^2. The other layers are as in `fan_in`.
+weights c and r. norm_h makes the sum of squares gain^2. Further hidden layers are as in `fan_in`, and output weights
+begin at zero, so that the first answer is "anywhere", however much the hidden neurons fire.
 """
 
 from __future__ import annotations

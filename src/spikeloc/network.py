@@ -165,8 +165,11 @@ class Network(nn.Module):
         self, depth: int, n_in: int, n_out: int, generator: torch.Generator, fibres: Fibres | None
     ) -> torch.Tensor:
         kind, gain = self.settings.initial_weights, self.settings.weight_gain
-        if kind == "coincidence" and depth == 0 and self.settings.hidden:
-            return coincidence_weights(fibres, n_out, gain, generator)
+        if kind == "coincidence":
+            if depth == len(self.settings.hidden):
+                return torch.zeros(n_in, n_out)
+            if depth == 0:
+                return coincidence_weights(fibres, n_out, gain, generator)
         return uniform_weights(n_in, n_out, n_out if kind == "fan_out" else n_in, gain, generator)
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
