@@ -8,7 +8,8 @@
 with fibre f's ear (0 or 1), phase and locking l_f (see :class:`~spikeloc.stimuli.Fibres`). Each neuron h listens to
 fibres around a frequency of its own (e_fh, a bell over neighbouring frequencies), at a phase a_h, for a favourite phase
 difference b_h that the stimulus can make; where spikes do not keep to the phase, it compares the ears' rates with random
-weights c and r. norm_h makes the sum of squares gain^2. Further hidden layers are as in `fan_in`, and output weights
+weights c and r. norm_h makes the sum of squares gain^2. With a spread, each neuron's gain is drawn from gain / spread to
+gain, evenly on a logarithmic scale: neurons of small gain answer only to the strongest coincidences. Further hidden layers are as in `fan_in`, and output weights
 begin at zero, so that the first answer is "anywhere", however much the hidden neurons fire.
 """
 
@@ -35,7 +36,9 @@ def uniform_weights(n_in: int, n_out: int, n: int, gain: float, generator: torch
     return (2 * torch.rand(n_in, n_out, generator=generator) - 1) * (gain / math.sqrt(n))
 
 
-def coincidence_weights(fibres: Fibres | None, n_neurons: int, gain: float, generator: torch.Generator) -> Tensor:
+def coincidence_weights(
+    fibres: Fibres | None, n_neurons: int, gain: float, generator: torch.Generator, spread: float = 1.0
+) -> Tensor:
     """Weights [fibre, neuron] of coincidence detectors. Raises UserError if nothing is known about the fibres."""
     if fibres is None:
         raise UserError("network.initial_weights is 'coincidence', which needs to know what the fibres are tuned to")
@@ -53,4 +56,5 @@ def coincidence_weights(fibres: Fibres | None, n_neurons: int, gain: float, gene
     timed = np.cos(fibres.phase[:, None] - phase - fibres.ear[:, None] * difference)
     compared = 0.5 * uniform(2, n_neurons)[fibres.ear] + 0.125 * uniform(len(place), n_neurons)
     weights = bell * (locking * timed + 2 * (1 - locking) * compared)
-    return torch.from_numpy(gain * weights / np.sqrt(np.square(weights).sum(axis=0))).float()
+    gains = gain * spread ** ((uniform(n_neurons) - 1) / 2) if spread > 1 else gain
+    return torch.from_numpy(gains * weights / np.sqrt(np.square(weights).sum(axis=0))).float()

@@ -87,6 +87,8 @@ class NetworkSettings(Settings):
     layer compares the ears, each neuron around a frequency and a phase difference of its own."""
     weight_gain: float = Field(1.0, gt=0)
     """Factor on the initial weights."""
+    gain_spread: float = Field(1.0, ge=1)
+    """With `coincidence`, neurons differ in gain by up to this factor below `weight_gain`."""
     engine: EngineName = "fused"
     """`fused`: compiled loops for the CPU that follow the spikes; `reference`: plain PyTorch, any device."""
 
@@ -117,6 +119,8 @@ class Activity:
     output     mean or maximum of the output potential, or spikes counted   [B, K]
     counts     spikes of every neuron of each spiking layer                 one [B, H] for each layer
     duration   of a sound, seconds
+    means      what each input of the output neurons adds to their mean potential per unit of weight, if that is read
+                                                                            [B, inputs]
     trace      output potential over time, if recorded                      [B, T, K]
     hidden     spikes and membranes of each hidden layer, if recorded       one LayerOutput for each layer
     """
@@ -124,6 +128,7 @@ class Activity:
     output: Tensor
     counts: tuple[Tensor, ...] = ()
     duration: float = 1.0
+    means: Tensor | None = None
     trace: Tensor | None = None
     hidden: tuple[LayerOutput, ...] = ()
 
@@ -169,7 +174,7 @@ class Network(nn.Module):
             if depth == len(self.settings.hidden):
                 return torch.zeros(n_in, n_out)
             if depth == 0:
-                return coincidence_weights(fibres, n_out, gain, generator)
+                return coincidence_weights(fibres, n_out, gain, generator, self.settings.gain_spread)
         return uniform_weights(n_in, n_out, n_out if kind == "fan_out" else n_in, gain, generator)
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
@@ -214,7 +219,7 @@ class Network(nn.Module):
         record: bool,
     ) -> Activity:
         weights, n_steps = self.weights[-1], time_weights.shape[1]
-        trace = None
+        trace = means = None
         if record or output == "max":
             trace = engine.leaky_trace(x, weights, self.settings.output_tau, self.dt)
         if output == "count":
@@ -229,9 +234,10 @@ class Network(nn.Module):
         else:
             sums = layers[-1].sums if layers else engine.weighted_counts(x, time_weights)
             assert sums is not None
-            scores = sums[:, 1] @ weights
+            means = sums[:, 1]
+            scores = means @ weights
         recorded = (trace, tuple(layers)) if record else (None, ())
-        return Activity(scores, tuple(counts), n_steps * self.dt, *recorded)
+        return Activity(scores, tuple(counts), n_steps * self.dt, means, *recorded)
 
 
 @lru_cache(maxsize=16)

@@ -102,8 +102,13 @@ class Readout(Settings):
 
 def population_vector(scores: Tensor) -> Tensor:
     """sum_k score_k (cos phi_k, sin phi_k) with directions phi_k evenly around the circle: [batch, K] -> [batch, 2]."""
-    phi = 2 * math.pi * torch.arange(scores.shape[1], device=scores.device) / scores.shape[1] - math.pi
+    phi = directions(scores.shape[1])
     return scores @ torch.stack([phi.cos(), phi.sin()], dim=1).to(scores)
+
+
+def directions(n: int) -> Tensor:
+    """Directions that n output neurons of a population vector stand for, radians, float32 [n]."""
+    return 2 * math.pi * torch.arange(n) / n - math.pi
 
 
 def von_mises_loss(z: Tensor, angle: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from spikeloc.batches import batches_of
+from spikeloc.closed_form import fit_output
 from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import StimulusWarning, UserError
 from spikeloc.network import Activity, Network
@@ -266,6 +267,8 @@ def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     network = build_network(recipe).to(device)
     state = _State(network, Adam(network.parameters()))
     if not run.has(CHECKPOINT):
+        if recipe.training.begin == "least_squares":
+            _begin(recipe, network)
         return state
     tensors, about = read_safetensors(run.path / CHECKPOINT, run.read(CHECKPOINT))
     state.history, state.best_epoch, state.best_loss = about["history"], about["best_epoch"], about["best_loss"]
@@ -275,6 +278,14 @@ def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     state.average = [average[str(place)].to(device) for place in range(len(average))]
     state.optimiser.load(_part(tensors, "adam/"))
     return state
+
+
+def _begin(recipe: Recipe, network: Network) -> None:
+    """Output weights by least squares, on sounds of a stream of their own."""
+    indices = np.arange(recipe.training.begin_sounds, dtype=np.int64)
+    batches = batches_of(recipe.stimulus, indices, 256, seed=recipe.seed, stream="begin")
+    with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
+        fit_output(network, recipe.readout, batches, recipe.stimulus.limit)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
