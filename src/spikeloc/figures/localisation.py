@@ -25,7 +25,7 @@ ABSENT = {"silent": ("silent", PALE), "clipped": ("overdriven", "#f3d9b1")}
 def localisation(found: Mapping[str, Any], true: float | None = None) -> Figure:
     """Left, the azimuth of every window over time with its uncertainty; right, all seen from above, and the answer.
 
-    found   `azimuth_deg`, `uncertainty_deg` and `windows`, as :meth:`spikeloc.localisation.Localisation.words` gives them
+    found   `azimuth_deg`, `uncertainty_deg` and `windows`, as :class:`~spikeloc.localisation.Localisation` words them
     true    the true azimuth where it is known, degrees
     """
     figure, grid = open_grid(1, 2, height=3.0, gap=0.9, right=0.3, top=LEGEND)
