@@ -32,7 +32,7 @@ QUIETER = 1e-2  # of the loudest window so far, -40 dB: the same
 CLIPPED = 0.005  # share of a window's samples that are cut off, from which it is useless
 SHORTEST = 0.05  # seconds of sound that say anything
 BLOCK = 5.0  # seconds of a file in memory at a time
-APART = 3.0  # times their uncertainty: windows that scatter more do not come from one place
+APART = 2.0  # times the usual uncertainty: windows further off, or that scatter more, are not of one place
 STREAM = "recording"
 DEFAULT = "head"
 
@@ -61,9 +61,9 @@ class Window:
 class Localisation:
     """Where a recording comes from: an answer for each window, and one for all.
 
-    The answer for all is the mean of the windows' azimuths, weighted by certainty (1 / uncertainty^2). Its uncertainty
-    is that of a typical window, or how much windows scatter if that is more: errors within a recording are alike, so
-    more windows do not average them away.
+    The answer for all is where most windows agree: the mean of those within two typical uncertainties of the median,
+    all weighted by certainty (1 / uncertainty^2). Its uncertainty is that of a typical window, or how far all windows
+    scatter about it if that is more: errors within a recording are alike, so more windows do not average them away.
     """
 
     windows: tuple[Window, ...]
@@ -73,7 +73,14 @@ class Localisation:
     def azimuth(self) -> float:
         """Radians, positive on the right."""
         angles, weights = self._heard()
-        return float(np.average(angles, weights=weights))
+        order = np.argsort(angles, kind="stable")
+        share = np.cumsum(weights[order])
+        median = float(angles[order][np.searchsorted(share, share[-1] / 2)])
+        typical = self._typical()
+        if typical is None:
+            return median
+        near = np.abs(angles - median) <= APART * typical
+        return float(np.average(angles[near], weights=weights[near]))
 
     @property
     def uncertainty(self) -> float | None:
@@ -83,7 +90,7 @@ class Localisation:
 
     @property
     def scatter(self) -> float:
-        """Standard deviation of the windows' azimuths about the answer, weighted like it, radians."""
+        """Root mean square distance of all windows' azimuths from the answer, weighted like it, radians."""
         angles, weights = self._heard()
         return math.sqrt(float(np.average((angles - self.azimuth) ** 2, weights=weights)))
 
