@@ -12,7 +12,6 @@ output neurons, as large as the errors e on these sounds allow: kappa = 1 / mean
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 
 import torch

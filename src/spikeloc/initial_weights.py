@@ -7,10 +7,12 @@
 
 with fibre f's ear (0 or 1), phase and locking l_f (see :class:`~spikeloc.stimuli.Fibres`). Each neuron h listens to
 fibres around a frequency of its own (e_fh, a bell over neighbouring frequencies), at a phase a_h, for a favourite phase
-difference b_h that the stimulus can make; where spikes do not keep to the phase, it compares the ears' rates with random
-weights c and r. norm_h makes the sum of squares gain^2. With a spread, each neuron's gain is drawn from gain / spread to
-gain, evenly on a logarithmic scale: neurons of small gain answer only to the strongest coincidences. Further hidden layers are as in `fan_in`, and output weights
-begin at zero, so that the first answer is "anywhere", however much the hidden neurons fire.
+difference b_h of up to twice what the stimulus can make: a neuron tells most on its flanks, and so do those of mammals
+(McAlpine, Jiang & Palmer 2001, Nature Neuroscience 4:396). Where spikes do not keep to the phase, it compares the ears'
+rates with random weights c and r. norm_h makes the sum of squares gain^2. With a spread, each neuron's gain is drawn
+from gain / spread to gain, evenly on a logarithmic scale: neurons of small gain answer only to the strongest
+coincidences. Further hidden layers are as in `fan_in`, and output weights begin at zero, so that the first answer is
+"anywhere", however much the hidden neurons fire.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from spikeloc.stimuli import Fibres
 __all__ = ["InitialWeights", "coincidence_weights", "uniform_weights"]
 
 InitialWeights = Literal["fan_in", "fan_out", "coincidence"]
+BEYOND = 2.0  # favourite differences lie within so many times the reach, at most half a turn
 BELL = 1.0  # width of a neuron's bell over frequencies, in neighbours
 
 
@@ -50,6 +53,7 @@ def coincidence_weights(
     centre = (np.arange(n_neurons) + 0.5) / n_neurons * len(frequencies) - 0.5
     bell = np.exp(-0.5 * ((place[:, None] - centre) / BELL) ** 2)
     reach = np.array([fibres.reach[place == each].max() for each in range(len(frequencies))])
+    reach = np.minimum(math.pi, BEYOND * reach)
     phase = math.pi * uniform(n_neurons)
     difference = uniform(n_neurons) * np.interp(centre, np.arange(len(frequencies)), reach)
     locking = fibres.locking[:, None]
