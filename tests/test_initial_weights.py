@@ -62,13 +62,20 @@ def test_a_tone_moves_a_neuron_most_at_its_favourite_phase_difference():
     np.testing.assert_allclose(found / found.max(axis=0), expected, atol=1e-3)
 
 
-def test_favourites_fill_what_the_stimulus_can_make_and_no_more():
-    fibres = even_fibres(reach=1.2)
+@pytest.mark.parametrize(("reach", "largest"), [(1.2, 2.4), (2.0, math.pi)])
+def test_favourites_fill_twice_what_the_stimulus_can_make_up_to_half_a_turn(reach, largest):
+    fibres = even_fibres(reach=reach)
     weights = weights_of(fibres, 2000)
     favourite = favourites(weights, fibres)
-    assert np.abs(favourite).max() <= 1.2 + 1e-6
-    assert (np.histogram(favourite, 8, (-1.2, 1.2))[0] > 180).all()
+    assert np.abs(favourite).max() <= largest + 1e-6
+    assert (np.histogram(favourite, 8, (-largest, largest))[0] > 180).all()
+
+
+def test_ears_exchanged_exchange_the_favourites():
+    fibres = even_fibres(reach=0.6)
+    weights = weights_of(fibres, 200)
     swapped = Fibres(1 - fibres.ear, fibres.frequency, fibres.phase, fibres.reach, fibres.locking)
+    favourite = favourites(weights, fibres)
     np.testing.assert_allclose(best_difference(weights, swapped), -favourite, atol=math.radians(1.01))
 
 
@@ -125,6 +132,19 @@ def favourites_by_draw(fibres, n_neurons):
     generator = seeded()
     _, second = (2 * torch.rand(n_neurons, generator=generator, dtype=torch.float64) - 1 for _ in range(2))
     return second.numpy() * fibres.reach[0]
+
+
+def test_gains_spread_evenly_on_a_logarithmic_scale():
+    fibres = even_fibres()
+    weights = coincidence_weights(fibres, 4000, 2.0, seeded(), 8.0).numpy()
+    octaves = np.log2(2.0 / np.linalg.norm(weights, axis=0))
+    assert octaves.min() > -1e-5
+    assert octaves.max() < 3 + 1e-5
+    assert (np.histogram(octaves, 6, (0, 3))[0] > 550).all()
+    # Only the gains differ from what they are without a spread.
+    alike = coincidence_weights(fibres, 4000, 2.0, seeded()).numpy()
+    cosines = (weights * alike).sum(axis=0) / (np.linalg.norm(weights, axis=0) * np.linalg.norm(alike, axis=0))
+    np.testing.assert_allclose(cosines, 1, atol=1e-5)
 
 
 def test_the_generator_decides():

@@ -1,0 +1,97 @@
+"""Output weights by least squares: the normal equations, and what each kind of readout makes of the solution."""
+
+import math
+
+import pytest
+import torch
+
+from spikeloc.angles import class_of_angle
+from spikeloc.batches import batches_of
+from spikeloc.closed_form import fit_output
+from spikeloc.errors import UserError
+from spikeloc.network import Network, NetworkSettings
+from spikeloc.readout import Readout, population_vector
+from spikeloc.recipe import Recipe
+from spikeloc.stimuli import ToneStimulus
+from spikeloc.training import train
+
+TONE = ToneStimulus(fibres_per_ear=20, duration=0.05)
+SETTINGS = NetworkSettings(hidden=(24,), tau=5e-3, output_tau=1e-3, initial_weights="coincidence", weight_gain=1.0)
+
+
+def batches(n=512):
+    import numpy as np
+
+    return list(batches_of(TONE, np.arange(n), 128, seed=3, stream="begin"))
+
+
+def fitted(readout, settings=SETTINGS):
+    generator = torch.Generator().manual_seed(1)
+    network = Network(settings, TONE.n_fibres, readout.n_outputs, TONE.dt, generator=generator, fibres=TONE.fibres)
+    fit_output(network, readout, batches(), TONE.limit)
+    return network
+
+
+def means_and_angles(network):
+    with torch.no_grad():
+        means = torch.cat([network(sounds.events).means for sounds in batches()]).double()
+    return means, torch.cat([sounds.angle for sounds in batches()])
+
+
+def test_an_angle_readout_gets_the_least_squares_solution():
+    network = fitted(Readout(kind="angle", scale=3))
+    means, angle = means_and_angles(network)
+    residual = means @ network.weights[-1].detach().double() * 3 - (angle / TONE.limit)[:, None]
+    # At the minimum the gradient X'(Xw - y) + ridge w vanishes.
+    ridge = 1e-4 * means.square().sum(dim=0).mean()
+    gradient = means.T @ residual + ridge * network.weights[-1].detach().double() * 3
+    assert float(gradient.abs().max()) < 1e-4 * float((means.T @ (angle / TONE.limit)).abs().max())
+
+
+def test_a_direction_readout_points_where_least_squares_does():
+    readout = Readout(kind="direction", classes=7, scale=50)
+    network = fitted(readout)
+    means, angle = means_and_angles(network)
+    target = torch.stack([angle.cos(), angle.sin()], dim=1)
+    ridge = 1e-4 * means.square().sum(dim=0).mean() * torch.eye(means.shape[1], dtype=torch.float64)
+    z = means @ torch.linalg.solve(means.T @ means + ridge, means.T @ target)
+    with torch.no_grad():
+        found = torch.cat([population_vector(readout.scores(network(sounds.events))) for sounds in batches()]).double()
+    expected = torch.atan2(z[:, 1], z[:, 0])
+    assert torch.allclose(torch.atan2(found[:, 1], found[:, 0]), expected, atol=1e-3)
+    # The vector's length is as sure as the errors allow: 1 / mean squared error, on average.
+    kappa = 1 / float((expected - angle).square().mean())
+    assert float(found.norm(dim=1).median()) == pytest.approx(kappa * float(z.norm(dim=1).median()), rel=1e-2)
+
+
+def test_a_class_readout_takes_the_class_nearest_to_that_direction():
+    network = fitted(Readout(kind="class", classes=12))
+    direction = fitted(Readout(kind="direction", classes=12))
+    for sounds in batches():
+        with torch.no_grad():
+            label = Readout(kind="class", classes=12).decide(network(sounds.events), TONE.limit).label
+            angle = Readout(kind="direction", classes=12).decide(direction(sounds.events), TONE.limit).angle
+        assert float((label == class_of_angle(angle, 12, TONE.limit)).double().mean()) > 0.97
+
+
+def test_a_readout_of_anything_but_mean_potentials_is_refused():
+    with pytest.raises(UserError, match="needs readout.output = 'mean'"):
+        fitted(Readout(kind="class", output="max"))
+
+
+def test_training_that_begins_so_knows_much_at_once(tmp_path):
+    recipe = Recipe(
+        stimulus=TONE,
+        network=SETTINGS,
+        readout=Readout(kind="direction", scale=100),
+        training={"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9, "begin_sounds": 1024},
+    )
+    begun = recipe.with_values({"training.begin": "least_squares"})
+    losses = [train(each, tmp_path / str(i)).history[0]["loss"] for i, each in enumerate((recipe, begun))]
+    assert losses[0] == pytest.approx(math.log(2 * math.pi), abs=1e-3)  # output weights of zero: anywhere
+    assert losses[1] < losses[0] - 1
+
+
+def test_it_is_the_same_every_time():
+    first, second = (fitted(Readout(kind="direction")).weights[-1] for _ in range(2))
+    assert torch.equal(first, second)
