@@ -75,7 +75,7 @@ def test_a_class_readout_takes_the_class_nearest_to_that_direction():
 
 
 def test_a_readout_of_anything_but_mean_potentials_is_refused():
-    with pytest.raises(UserError, match="needs readout.output = 'mean'"):
+    with pytest.raises(UserError, match=r"needs readout\.output = 'mean'"):
         fitted(Readout(kind="class", output="max"))
 
 
