@@ -7,7 +7,7 @@ differences only slowly. Least squares finds it in one step:
 
 with m [hidden] the mean potential that each hidden neuron would cause in an output neuron of weight one. For an `angle`
 readout the target is the angle in units of the range's limit. Then z = W' m is turned into scores of the readout's
-output neurons, as large as the errors e on these sounds allow: kappa = 1 / mean(e^2).
+output neurons, as large as the errors e on some of these sounds allow: kappa = 1 / mean(e^2).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from spikeloc.stimuli import Sounds
 
 __all__ = ["fit_output"]
 
+SEEN = 8192  # sounds at least, if there are so many, whose errors say how sharp the answers may be
 RIDGE = 1e-4  # of the mean square of a hidden neuron
 
 
@@ -42,7 +43,8 @@ def fit_output(network: Network, readout: Readout, batches: Iterable[Sounds], li
     for means, angle in _means(network, batches):
         gram = gram + means.T @ means
         moments = moments + means.T @ _targets(readout, angle, limit)
-        seen.append((means.float(), angle))
+        if len(seen) * len(angle) < SEEN:
+            seen.append((means, angle))
     ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     solution = torch.linalg.solve(gram + ridge, moments)
     weights = network.weights[-1]
@@ -69,7 +71,7 @@ def _sharpness(solution: Tensor, seen: list[tuple[Tensor, Tensor]]) -> float:
         return 1.0
     squares, n = 0.0, 0
     for means, angle in seen:
-        z = means.double() @ solution
+        z = means @ solution
         squares += float(wrap(torch.atan2(z[:, 1], z[:, 0]) - angle).square().sum())
         n += len(angle)
     return n / max(squares, 1e-12)
