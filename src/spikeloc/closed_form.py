@@ -39,7 +39,8 @@ def fit_output(network: Network, readout: Readout, batches: Iterable[Sounds], li
         raise UserError(
             f"training.begin is 'least_squares', which needs readout.output = 'mean', but that is {readout.output!r}"
         )
-    gram, moments, seen = torch.zeros(()), torch.zeros(()), []
+    gram, moments = torch.zeros(()), torch.zeros(())
+    seen: list[tuple[Tensor, Tensor]] = []
     for means, angle in _means(network, batches):
         gram = gram + means.T @ means
         moments = moments + means.T @ _targets(readout, angle, limit)
