@@ -146,7 +146,10 @@ def _add_ceiling(commands: Any) -> None:
 
 
 def _add_stimuli(commands: Any) -> None:
-    epilog = "example:\n  spikeloc stimuli tone --out tone.png --stimulus.phase fixed"
+    epilog = (
+        "examples:\n  spikeloc stimuli tone --out tone.png --stimulus.phase fixed\n"
+        "  spikeloc stimuli head --out head.wav        to listen to, with headphones"
+    )
     command = _add(
         commands,
         "stimuli",
@@ -155,7 +158,9 @@ def _add_stimuli(commands: Any) -> None:
         epilog,
     )
     command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or the path of a TOML file")
-    command.add_argument("--out", metavar="FILE", type=Path, help="the picture (default: the recipe's name and .png)")
+    command.add_argument(
+        "--out", metavar="FILE", type=Path, help="a picture, or a sound file (default: the recipe's name and .png)"
+    )
     command.add_argument("--seed", metavar="N", help="seed of the sounds (default: the recipe's)")
     command.set_defaults(values={})
 
@@ -327,12 +332,17 @@ def _draw_localisation(path: Path, found: Any, true: float | None) -> None:
 def _stimuli(arguments: argparse.Namespace) -> None:
     from spikeloc import figures
     from spikeloc.runs import write_whole
+    from spikeloc.stimuli.listening import ENDINGS, write_examples
 
     recipe = _recipe(arguments)
     for caveat in recipe.stimulus.caveats():
         warnings.warn(caveat, StimulusWarning, stacklevel=2)
+    out = arguments.out or Path(f"{recipe.name}.png")
+    if out.suffix.lower() in ENDINGS:
+        print(write_examples(recipe.stimulus, out, seed=recipe.seed))
+        return
     picture = figures.save(figures.stimulus_examples(recipe.stimulus, recipe.seed))
-    print(write_whole(arguments.out or Path(f"{recipe.name}.png"), picture))
+    print(write_whole(out, picture))
 
 
 def _report(arguments: argparse.Namespace) -> None:
