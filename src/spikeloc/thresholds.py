@@ -35,7 +35,8 @@ def thresholds(observers: Mapping[str, Observer], stimulus: ToneStimulus, *, n: 
     | `network_over_ideal`, `_ci95` | the network's threshold as a multiple of the ideal observer's               |
     | `cramer_rao`                 | `ipd_deg`, `itd_us` of the bound: 0.954 of its standard deviation            |
     | `people`                     | `ipd_deg`, `itd_us`, `source`; only where people hear the timing of a tone   |
-    | `psychometric_function`      | `ipd_deg`, and each observer's fraction correct at these differences         |
+    | `psychometric_function`      | `ipd_deg`, and each observer's fraction correct at these differences; only   |
+    |                              | where there is a network's to compare                                        |
     | `n_sounds`                   | sounds in each interval                                                      |
     """
     n = min(n, MOST_SOUNDS)
@@ -52,7 +53,7 @@ def thresholds(observers: Mapping[str, Observer], stimulus: ToneStimulus, *, n: 
         ipd = 2 * math.pi * stimulus.frequency * PEOPLE_JND_US * 1e-6
         table["people"] = {**_in_units(ipd, stimulus.frequency), "source": "Mills 1958, best thresholds for tones"}
     measured = [threshold.ipd for threshold in found.values() if threshold.ipd < math.inf]
-    if measured:
+    if measured and "network" in found:
         ipd = np.geomspace(min(measured) / 4, min(3 * max(measured), stimulus.max_ipd), POINTS)
         curves = psychometric_function(observers, stimulus, ipd.tolist(), n=max(1, n // 2), seed=seed)
         table["psychometric_function"] = {"ipd_deg": np.rad2deg(ipd).tolist(), **curves}
