@@ -25,8 +25,8 @@ TARGET = Path(__file__).parents[1] / "src" / "spikeloc" / "models" / "head"
 
 
 def rounded(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights [in, out] as bytes and a scale for each output: weights = bytes x scale, to half a scale."""
-    scale = weights.abs().amax(dim=0, keepdim=True).clamp(min=1e-30) / 127
+    """Weights [..., in, out] as bytes and a scale for each output: weights = bytes x scale, to half a scale."""
+    scale = weights.abs().amax(dim=-2, keepdim=True).clamp(min=1e-30) / 127
     return (weights / scale).round().to(torch.int8), scale
 
 

@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
+import numpy as np
 import torch
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
@@ -53,6 +55,7 @@ class Engine(Protocol):
         time_weights: Tensor | None = None,
         want_spikes: bool = False,
         want_membrane: bool = False,
+        bin_steps: int = 1,
     ) -> LayerOutput: ...
 
     def weighted_counts(self, spikes: Tensor | SpikeEvents, time_weights: Tensor) -> Tensor: ...
@@ -89,6 +92,12 @@ class NetworkSettings(Settings):
     """Factor on the initial weights."""
     gain_spread: float = Field(1.0, ge=1)
     """With `coincidence`, neurons differ in gain by up to this factor below `weight_gain`."""
+    by_channel: bool = False
+    """Each neuron of the first hidden layer listens to the fibres of one frequency only, of both ears, and as many
+    neurons to each frequency: fewer weights, and a cost that does not grow with the number of frequencies."""
+    layer_steps: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = ()
+    """How many time steps of the stimulus a step of each hidden layer takes, beginning with 1, each a multiple of the
+    one before; left out, 1. Slow layers, which need not look as often, cost less."""
     engine: EngineName = "fused"
     """`fused`: compiled loops for the CPU that follow the spikes; `reference`: plain PyTorch, any device."""
 
@@ -96,12 +105,24 @@ class NetworkSettings(Settings):
     def _check(self) -> NetworkSettings:
         if isinstance(self.tau, tuple) and len(self.tau) != len(self.hidden):
             raise UserError(f"tau lists {len(self.tau)} time constants for {len(self.hidden)} hidden layers")
+        steps = self.layer_steps
+        if steps and (len(steps) != len(self.hidden) or steps[0] != 1 or any(b % a for a, b in pairwise(steps))):
+            raise UserError(
+                f"layer_steps is {list(steps)} for {len(self.hidden)} hidden layers; give a number for each, beginning "
+                f"with 1, each a multiple of the one before"
+            )
+        if self.by_channel and not self.hidden:
+            raise UserError("by_channel is about the first hidden layer, but there is none; give hidden a size")
         return self
 
     def neurons(self) -> list[LIF]:
         """The neuron of each hidden layer."""
         taus = self.tau if isinstance(self.tau, tuple) else (self.tau,) * len(self.hidden)
         return [self._neuron(tau) for tau in taus]
+
+    def steps(self) -> tuple[int, ...]:
+        """How many time steps of the stimulus a step of each hidden layer takes."""
+        return self.layer_steps or (1,) * len(self.hidden)
 
     def output_neuron(self) -> LIF:
         """The spiking output neuron, for the readout that counts output spikes."""
@@ -122,7 +143,7 @@ class Activity:
     means      what each input of the output neurons adds to their mean potential per unit of weight, if that is read
                                                                             [B, inputs]
     trace      output potential over time, if recorded                      [B, T, K]
-    hidden     spikes and membranes of each hidden layer, if recorded       one LayerOutput for each layer
+    hidden     spikes and membranes of each hidden layer, if recorded, in its own steps       one LayerOutput for each
     """
 
     output: Tensor
@@ -160,6 +181,8 @@ class Network(nn.Module):
         super().__init__()
         self.settings = settings
         self.dt = dt
+        self.n_inputs = n_inputs
+        self.channels = _channels(settings, fibres) if settings.by_channel else None
         sizes = [n_inputs, *settings.hidden, n_outputs]
         self.weights = nn.ParameterList(
             nn.Parameter(self._initial(depth, n_in, n_out, generator, fibres))
@@ -167,6 +190,15 @@ class Network(nn.Module):
         )
 
     def _initial(
+        self, depth: int, n_in: int, n_out: int, generator: torch.Generator, fibres: Fibres | None
+    ) -> torch.Tensor:
+        if depth == 0 and self.channels is not None:
+            size = n_out // len(self.channels)
+            parts = [None if fibres is None else fibres.some(channel) for channel in self.channels]
+            return torch.stack([self._matrix(0, self.channels.shape[1], size, generator, part) for part in parts])
+        return self._matrix(depth, n_in, n_out, generator, fibres)
+
+    def _matrix(
         self, depth: int, n_in: int, n_out: int, generator: torch.Generator, fibres: Fibres | None
     ) -> torch.Tensor:
         kind, gain = self.settings.initial_weights, self.settings.weight_gain
@@ -177,36 +209,62 @@ class Network(nn.Module):
                 return coincidence_weights(fibres, n_out, gain, generator, self.settings.gain_spread)
         return uniform_weights(n_in, n_out, n_out if kind == "fan_out" else n_in, gain, generator)
 
+    def matrix(self, depth: int) -> Tensor:
+        """The weights of a layer, [inputs, neurons], zeros where none is connected to none; without gradient."""
+        weights = self.weights[depth].detach()
+        if depth > 0 or self.channels is None:
+            return weights
+        n_channels, n_in, n_out = weights.shape
+        whole = weights.new_zeros(n_channels * n_in, n_channels, n_out)
+        for place, channel in enumerate(self.channels):
+            whole[channel, place] = weights[place]
+        return whole.flatten(1)
+
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
         """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
-        n_steps, first = spikes.shape[1], self.weights[0]
-        if n_steps < 1 or spikes.shape[2] != first.shape[0]:
+        n_steps = spikes.shape[1]
+        if n_steps < 1 or spikes.shape[2] != self.n_inputs:
             raise UserError(
                 f"the spikes have {n_steps} time steps of {spikes.shape[2]} fibres; "
-                f"this network expects at least one step of {first.shape[0]} fibres"
+                f"this network expects at least one step of {self.n_inputs} fibres"
             )
         engine = ENGINES[self.settings.engine]
-        time_weights = sums_over_time(n_steps, self.settings.output_tau, self.dt, first.dtype, first.device)
         x: Tensor | SpikeEvents = spikes
         counts, layers = [], []
-        neurons = self.settings.neurons()
+        neurons, steps = self.settings.neurons(), self.settings.steps()
         for depth, neuron in enumerate(neurons):
-            wanted = record or depth + 1 < len(neurons) or output != "mean"
-            layer = engine.lif_layer(
+            last = depth + 1 == len(neurons)
+            bin_steps = 1 if last else steps[depth + 1] // steps[depth]
+            layer = self._layer(
+                engine,
                 x,
-                self.weights[depth],
+                depth,
                 neuron,
-                self.dt,
-                time_weights=time_weights,
-                want_spikes=wanted,
+                time_weights=self._sums(x.shape[1], steps[depth]),
+                want_spikes=record or not last or output != "mean",
                 want_membrane=record,
+                bin_steps=1 if record else bin_steps,
             )
             assert layer.sums is not None
             counts.append(layer.sums[:, 0])
             layers.append(layer)
             if layer.spikes is not None:
-                x = layer.spikes
-        return self._output(engine, x, layers, counts, time_weights, output, record)
+                x = reference.binned(layer.spikes, bin_steps) if record else layer.spikes
+        return self._output(engine, x, layers, counts, n_steps, output, record)
+
+    def _layer(self, engine: Engine, x: Tensor | SpikeEvents, depth: int, neuron: LIF, **wanted: Any) -> LayerOutput:
+        dt, weights = self.dt * self.settings.steps()[depth], self.weights[depth]
+        if depth > 0 or self.channels is None:
+            return engine.lif_layer(x, weights, neuron, dt, **wanted)
+        each = x.split(self.channels) if isinstance(x, SpikeEvents) else [x[..., channel] for channel in self.channels]
+        return joined(
+            [engine.lif_layer(part, own, neuron, dt, **wanted) for part, own in zip(each, weights, strict=True)]
+        )
+
+    def _sums(self, n_steps: int, layer_steps: int) -> Tensor:
+        """The two sums over time of a layer's spikes, in steps of its own."""
+        first = self.weights[0]
+        return sums_over_time(n_steps, self.settings.output_tau, self.dt * layer_steps, first.dtype, first.device)
 
     def _output(
         self,
@@ -214,17 +272,18 @@ class Network(nn.Module):
         x: Tensor | SpikeEvents,
         layers: list[LayerOutput],
         counts: list[Tensor],
-        time_weights: Tensor,
+        n_steps: int,
         output: Output,
         record: bool,
     ) -> Activity:
-        weights, n_steps = self.weights[-1], time_weights.shape[1]
+        weights, slow = self.weights[-1], self.settings.steps()[-1] if layers else 1
+        dt, time_weights = self.dt * slow, self._sums(x.shape[1], slow)
         trace = means = None
         if record or output == "max":
-            trace = engine.leaky_trace(x, weights, self.settings.output_tau, self.dt)
+            trace = engine.leaky_trace(x, weights, self.settings.output_tau, dt)
         if output == "count":
             neuron = self.settings.output_neuron()
-            layer = engine.lif_layer(x, weights, neuron, self.dt, time_weights=time_weights)
+            layer = engine.lif_layer(x, weights, neuron, dt, time_weights=time_weights)
             assert layer.sums is not None
             scores = layer.sums[:, 0]
             counts = [*counts, scores]
@@ -236,8 +295,37 @@ class Network(nn.Module):
             assert sums is not None
             means = sums[:, 1]
             scores = means @ weights
+        if trace is not None and slow > 1:
+            trace = trace.repeat_interleave(slow, dim=1)[:, :n_steps]
         recorded = (trace, tuple(layers)) if record else (None, ())
         return Activity(scores, tuple(counts), n_steps * self.dt, means, *recorded)
+
+
+def joined(parts: Sequence[LayerOutput]) -> LayerOutput:
+    """Layers side by side, as one."""
+
+    def beside(tensors: list[Tensor | None]) -> Tensor | None:
+        given = [tensor for tensor in tensors if tensor is not None]
+        return torch.cat(given, dim=-1) if given else None
+
+    return LayerOutput(
+        beside([part.sums for part in parts]),
+        beside([part.spikes for part in parts]),
+        beside([part.membrane for part in parts]),
+    )
+
+
+def _channels(settings: NetworkSettings, fibres: Fibres | None) -> np.ndarray:
+    """The fibres of each channel, [channels, fibres]."""
+    if fibres is None:
+        raise UserError("network.by_channel needs to know what the fibres are tuned to")
+    channels = fibres.channels()
+    if settings.hidden[0] % len(channels) or len({len(channel) for channel in channels}) > 1:
+        raise UserError(
+            f"network.by_channel divides the first hidden layer's {settings.hidden[0]} neurons among "
+            f"{len(channels)} channels; choose a multiple of that"
+        )
+    return np.stack(channels)
 
 
 @lru_cache(maxsize=16)

@@ -69,6 +69,63 @@ class SpikeEvents:
         index = self.index[rows[0] : rows[-1]]
         return SpikeEvents(index, rows - rows[0], last - first, self.n_steps, self.n_neurons)
 
+    def split(self, groups: np.ndarray) -> list[SpikeEvents]:
+        """The neurons of each group on their own, in the order in which a group lists them.
+
+        groups   every neuron once, as many in each group    [groups, neurons of a group]
+        """
+        n_groups, size = groups.shape
+        n_rows = self.n_sounds * self.n_steps
+        group, place = np.empty(self.n_neurons, np.uint16), np.empty(self.n_neurons, np.uint16)
+        group[groups] = np.arange(n_groups)[:, None]
+        place[groups] = np.arange(size)
+        start = np.zeros(n_groups * n_rows + 1, dtype=np.int64)
+        over_sounds(_count_groups, self.n_sounds, self.n_steps, self.index, self.start, group, start[1:])
+        np.cumsum(start, out=start)
+        index = np.empty(self.n_spikes, dtype=np.uint16)
+        over_sounds(_list_groups, self.n_sounds, self.n_steps, self.index, self.start, group, place, start, index)
+        parts = []
+        for g in range(n_groups):
+            rows = start[g * n_rows : (g + 1) * n_rows + 1]
+            part = index[rows[0] : rows[-1]]
+            parts.append(SpikeEvents(part, rows - rows[0], self.n_sounds, self.n_steps, size))
+        return parts
+
+
+@kernel
+def _count_groups(
+    first: int, last: int, n_steps: int, index: np.ndarray, start: np.ndarray, group: np.ndarray, count: np.ndarray
+) -> None:
+    """Spikes of each group in each row of sounds first to last: added to count [groups * rows]."""
+    n_rows = len(start) - 1
+    for row in range(first * n_steps, last * n_steps):
+        for event in range(start[row], start[row + 1]):
+            count[np.int64(group[index[event]]) * n_rows + row] += 1
+
+
+@kernel
+def _list_groups(
+    first: int,
+    last: int,
+    n_steps: int,
+    index: np.ndarray,
+    start: np.ndarray,
+    group: np.ndarray,
+    place: np.ndarray,
+    to: np.ndarray,
+    listed: np.ndarray,
+) -> None:
+    """Write each group's indices of sounds first to last from where ``to`` [groups * rows + 1] says."""
+    n_rows = len(start) - 1
+    done = np.empty((len(to) - 1) // n_rows, dtype=np.int64)
+    for row in range(first * n_steps, last * n_steps):
+        done[:] = 0
+        for event in range(start[row], start[row + 1]):
+            neuron = index[event]
+            g = np.int64(group[neuron])
+            listed[to[g * n_rows + row] + done[g]] = place[neuron]
+            done[g] += 1
+
 
 @kernel
 def _scatter(first: int, last: int, n_steps: int, index: np.ndarray, start: np.ndarray, dense: np.ndarray) -> None:

@@ -333,11 +333,13 @@ def test_a_wrong_gradient_would_be_seen():
 
 BINARY, MATRIX, COUNTS = torch.ones(2, 3, 4), torch.zeros(4, 5), torch.ones(1, 3)
 REFUSED = {
-    "graded": (lambda: fused.lif_layer(BINARY / 2, MATRIX, LIF(1), DT), "other than 0 and 1"),
-    "nearly one": (lambda: fused.weighted_counts(BINARY.double() + 1e-12, COUNTS), "other than 0 and 1"),
-    "counts": (lambda: fused.leaky_trace(BINARY.int() * 2, MATRIX, 1, DT), "other than 0 and 1"),
-    "NaN": (lambda: fused.lif_layer(BINARY * math.nan, MATRIX, LIF(1), DT), "other than 0 and 1"),
-    "NaN of float64": (lambda: fused.lif_layer(BINARY.double() * math.nan, MATRIX, LIF(1), DT), "other than 0 and 1"),
+    "graded": (lambda: fused.lif_layer(BINARY / 2, MATRIX, LIF(1), DT), "other than 0 to 1000"),
+    "nearly one": (lambda: fused.weighted_counts(BINARY.double() + 1e-12, COUNTS), "in whole steps"),
+    "nearly two": (lambda: fused.leaky_trace(BINARY.double() * 2 + 1e-12, MATRIX, 1, DT), "in whole steps"),
+    "negative": (lambda: fused.leaky_trace(-BINARY, MATRIX, 1, DT), "other than 0 to 1000"),
+    "too often": (lambda: fused.leaky_trace(BINARY.int() * 1001, MATRIX, 1, DT), "other than 0 to 1000"),
+    "NaN": (lambda: fused.lif_layer(BINARY * math.nan, MATRIX, LIF(1), DT), "other than 0 to 1000"),
+    "NaN of float64": (lambda: fused.lif_layer(BINARY.double() * math.nan, MATRIX, LIF(1), DT), "other than 0 to 1000"),
     "elsewhere": (lambda: fused.lif_layer(BINARY.to("meta"), MATRIX, LIF(1), DT), "on the CPU"),
     "weights elsewhere": (lambda: fused.lif_layer(BINARY, MATRIX.to("meta"), LIF(1), DT), "on the CPU"),
     "float64": (lambda: fused.leaky_trace(BINARY, MATRIX.double(), 1, DT), "float32"),

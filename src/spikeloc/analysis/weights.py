@@ -16,7 +16,7 @@ UNUSED = 0.1  # of the strongest weight of a layer: a neuron whose weights are a
 
 def matrices(network: Network) -> list[np.ndarray]:
     """The weight matrices from the fibres to the outputs, each [inputs, outputs], as copies."""
-    return [weights.detach().cpu().numpy().copy() for weights in network.weights]
+    return [network.matrix(depth).cpu().numpy().copy() for depth in range(len(network.weights))]
 
 
 def product(weights: Sequence[np.ndarray]) -> np.ndarray:

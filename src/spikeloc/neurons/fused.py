@@ -3,13 +3,13 @@
 It computes what :mod:`spikeloc.neurons.reference` computes, with the same functions, equal spikes, and gradients that
 are equal within rounding:
 
-- its input is a list of events (a binary tensor is compressed first), so that a step costs what its spikes cost;
+- its input is a list of events (a tensor is compressed first), so that a step costs what its spikes cost;
 - a layer is one autograd function: currents, membranes, resets, surrogate and sums over time stay in the nearest
   cache, forwards and backwards, and only what was asked for is written out;
 - threads share the sounds. Gradients of weights are summed in chunks of sounds that do not depend on the number of
   threads, and neither does the result.
 
-What it cannot compute it refuses: other devices, other number types, spikes that are not 0 or 1.
+What it cannot compute it refuses: other devices, other number types, spikes that are not whole numbers.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def lif_layer(
     time_weights: Tensor | None = None,
     want_spikes: bool = False,
     want_membrane: bool = False,
+    bin_steps: int = 1,
 ) -> LayerOutput:
     """Run a layer of neurons over whole spike trains; see :func:`spikeloc.neurons.reference.lif_layer`.
 
@@ -64,6 +65,7 @@ def lif_layer(
         _time_weights(time_weights, events.n_steps),
         want_spikes,
         want_membrane,
+        bin_steps,
         torch.is_grad_enabled(),
     )
     sums, train, membrane = _Layer.apply(source, weights, call)  # type: ignore[no-untyped-call]
@@ -93,6 +95,7 @@ class _Call(NamedTuple):
     time_weights: np.ndarray
     want_spikes: bool
     want_membrane: bool
+    bin_steps: int
     recording: bool
 
 
@@ -108,12 +111,13 @@ class _Layer(torch.autograd.Function):
         if call.recording and any(ctx.needs_input_grad):
             kept = room(*_kept_shape(events, slabs.shape[0]))
         sums = torch.empty(events.n_sounds, call.time_weights.shape[0], n_neurons)
-        train = room(*shape) if call.want_spikes else None
+        n_bins = -(-events.n_steps // call.bin_steps)
+        train = room(events.n_sounds, n_bins, n_neurons) if call.want_spikes else None
         membrane = room(*shape) if call.want_membrane else None
         over_sounds(
             kernels_lif.run, events.n_sounds, events.index, events.start, slabs.numpy(), call.decay,
             kernels_lif.RESET_CODES[call.neuron.reset], np.float32(call.neuron.floor), call.time_weights,
-            kept.numpy(), sums.numpy(), _array(train), _array(membrane), n_neurons,
+            kept.numpy(), sums.numpy(), _array(train), call.bin_steps, _array(membrane), n_neurons,
         )  # fmt: skip
         ctx.call, ctx.n_neurons = call, n_neurons
         ctx.save_for_backward(slabs, kept)
@@ -135,7 +139,7 @@ class _Layer(torch.autograd.Function):
             kernels_lif.run_back, events.n_sounds, events.index, events.start, slabs.numpy(), gradients.transposed,
             call.decay, kernels_lif.RESET_CODES[neuron.reset], np.float32(neuron.floor), neuron.reset_gradient,
             SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), time_weights, kept.numpy(),
-            g_sums.contiguous().numpy(), _array(g_train), gradients.sounds_in_chunk, gradients.chunks,
+            g_sums.contiguous().numpy(), _array(g_train), call.bin_steps, gradients.sounds_in_chunk, gradients.chunks,
             _array(gradients.inputs), n_neurons, chunk=gradients.sounds_in_chunk,
         )  # fmt: skip
         return gradients.inputs, gradients.weights(), None
@@ -271,7 +275,7 @@ def _events(spikes: Tensor | SpikeEvents, n_inputs: int) -> tuple[SpikeEvents, T
 
 
 def _compress(spikes: Tensor) -> SpikeEvents:
-    """List the spikes of a binary tensor, axes batch, time, neuron."""
+    """List the spikes of a tensor, axes batch, time, neuron; two spikes of a neuron in one step are listed twice."""
     n_sounds, n_steps, n_neurons = spikes.shape
     if spikes.device.type != "cpu":
         raise ValueError(
@@ -284,7 +288,8 @@ def _compress(spikes: Tensor) -> SpikeEvents:
         dense = dense.view(torch.uint8)
     elif spikes.dtype != torch.float32:
         # Compared before it is rounded to float32: 1 + 1e-9 is not a spike.
-        dense = torch.where(spikes == (spikes != 0), spikes, torch.nan).to(torch.float32).contiguous()
+        exact = spikes.to(torch.float64)
+        dense = torch.where(exact == exact.round(), exact, torch.nan).to(torch.float32).contiguous()
     n_rows = n_sounds * n_steps
     bits = np.empty((n_rows, -(-n_neurons // LANES)), dtype=np.uint32)
     start = np.zeros(n_rows + 1, dtype=np.int64)
@@ -292,8 +297,24 @@ def _compress(spikes: Tensor) -> SpikeEvents:
     rows = dense.numpy().reshape(n_rows, n_neurons)
     over_sounds(kernels_events.mark_events, n_sounds, n_steps, rows, bits, start[1:], binary)
     if not binary.all():
-        raise ValueError("spikes hold numbers other than 0 and 1, which only the reference engine computes")
+        return _compress_counts(rows, n_sounds, n_steps)
     np.cumsum(start, out=start)
     index = np.empty(int(start[-1]), dtype=np.uint16)
     over_sounds(kernels_events.list_events, n_sounds, n_steps, bits, start, index)
     return SpikeEvents(index, start, n_sounds, n_steps, n_neurons)
+
+
+def _compress_counts(rows: np.ndarray, n_sounds: int, n_steps: int) -> SpikeEvents:
+    """The same for numbers of spikes, rows [sounds * T, N]."""
+    start = np.zeros(len(rows) + 1, dtype=np.int64)
+    whole = np.ones(n_sounds, dtype=np.bool_)
+    over_sounds(kernels_events.count_events, n_sounds, n_steps, rows, start[1:], whole)
+    if not whole.all():
+        raise ValueError(
+            f"spikes hold numbers other than 0 to {kernels_events.MOST} in whole steps, which only the reference "
+            f"engine computes"
+        )
+    np.cumsum(start, out=start)
+    index = np.empty(int(start[-1]), dtype=np.uint16)
+    over_sounds(kernels_events.repeat_events, n_sounds, n_steps, rows, start, index)
+    return SpikeEvents(index, start, n_sounds, n_steps, rows.shape[1])

@@ -7,7 +7,9 @@ import numpy as np
 from spikeloc.compiled import kernel
 from spikeloc.compiled.lanes import LANES, at, count_bits, lowest_bit, nonzero_bits, one_bits
 
-__all__ = ["add_weighted_counts", "list_events", "mark_events"]
+__all__ = ["MOST", "add_weighted_counts", "count_events", "list_events", "mark_events", "repeat_events"]
+
+MOST = 1000  # spikes of a neuron in one step
 
 _ONE = np.uint64(1)
 
@@ -55,6 +57,39 @@ def list_events(first: int, last: int, n_steps: int, bits: np.ndarray, start: np
             while left != 0:
                 index[event] = word * LANES + lowest_bit(left)
                 left &= left - _ONE
+                event += 1
+
+
+@kernel
+def count_events(first: int, last: int, n_steps: int, rows: np.ndarray, count: np.ndarray, whole: np.ndarray) -> None:
+    """Sum each row of numbers of spikes [sounds * T, N], sounds first to last.
+
+    count   [sounds * T]
+    whole   set to whether a sound holds nothing but whole numbers from 0 to ``MOST``    [sounds]
+    """
+    for sound in range(first, last):
+        strange = False
+        for row in range(sound * n_steps, (sound + 1) * n_steps):
+            total = 0
+            for n in range(rows.shape[1]):
+                value = rows[row, n]
+                if value != 0:
+                    if 0 < value <= MOST and value == np.floor(value):
+                        total += int(value)
+                    else:
+                        strange = True
+            count[row] = total
+        whole[sound] = not strange
+
+
+@kernel
+def repeat_events(first: int, last: int, n_steps: int, rows: np.ndarray, start: np.ndarray, index: np.ndarray) -> None:
+    """List each neuron of sounds first to last as often as it spikes."""
+    for row in range(first * n_steps, last * n_steps):
+        event = start[row]
+        for n in range(rows.shape[1]):
+            for _ in range(int(rows[row, n])):
+                index[event] = n
                 event += 1
 
 

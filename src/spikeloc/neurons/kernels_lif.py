@@ -70,6 +70,7 @@ def run(
     kept: np.ndarray,
     sums: np.ndarray,
     spikes: np.ndarray,
+    bin_steps: int,
     membrane: np.ndarray,
     n_neurons: int,
 ) -> None:
@@ -82,12 +83,13 @@ def run(
     time_weights   [K, T]
     kept           see this module's description
     sums           [sounds, K, H]
-    spikes, membrane   [sounds, T, H]
+    spikes         in bins of ``bin_steps``    [sounds, bins, H]
+    membrane       [sounds, T, H]
     """
     n_sums, n_steps = time_weights.shape
     n_blocks, n_kept = slabs.shape[0], kept.shape[3]
     scratch = np.empty((1, 1, 1, 2 + SEGMENT, LANES), dtype=np.float32)
-    total = np.empty((n_sums, LANES), dtype=np.float32)
+    total = np.empty((n_sums + 1, LANES), dtype=np.float32)
     for sound in range(first, last):
         for block in range(n_blocks - 1, -1, -1):
             rows, place = scratch, np.int64(2)
@@ -95,7 +97,7 @@ def run(
                 rows, place = kept, (sound * n_blocks + block) * n_kept + 2
             store(rows, place - 2, fill(_ZERO))
             store(rows, place - 1, fill(_ZERO))
-            for k in range(n_sums):
+            for k in range(n_sums + 1):
                 store(total, k, fill(_ZERO))
             for begin in range(0, n_steps, SEGMENT):
                 end = min(n_steps, begin + SEGMENT)
@@ -104,7 +106,10 @@ def run(
                 currents(slabs, block, index, start, sound * n_steps + begin, end - begin, rows, place)
                 _membranes(reset, decay, floor, rows, place, end - begin)
                 _add_sums(rows, place, begin, end, time_weights, total)
-                _write_out(rows, place, sound, block, begin, end, n_steps, n_neurons, spikes, membrane)
+                if spikes.size > 0:
+                    _write_spikes(rows, place, sound, block, begin, end, n_steps, bin_steps, n_neurons, total, spikes)
+                if membrane.size > 0:
+                    _write_membrane(rows, place, sound, block, begin, end, n_steps, n_neurons, membrane)
                 if n_kept > 2:
                     place += SEGMENT
                 else:
@@ -162,7 +167,38 @@ def _add_sums(rows: np.ndarray, place: int, begin: int, end: int, time_weights: 
 
 
 @inlined
-def _write_out(
+def _write_spikes(
+    rows: np.ndarray,
+    place: int,
+    sound: int,
+    block: int,
+    begin: int,
+    end: int,
+    n_steps: int,
+    bin_steps: int,
+    n_neurons: int,
+    total: np.ndarray,
+    spikes: np.ndarray,
+) -> None:
+    """Write numbers of spikes [sounds, bins, H]; the last row of total holds those of a bin that is not over."""
+    zero, one = fill(_ZERO), fill(_ONE)
+    mask = first_lanes(n_neurons - block * LANES)
+    n_bins = (n_steps + bin_steps - 1) // bin_steps
+    position = (sound * n_bins + begin // bin_steps) * n_neurons + block * LANES
+    limit = (sound + 1) * n_bins * n_neurons
+    counted, left = load(total, total.shape[0] - 1), bin_steps - begin % bin_steps
+    for t in range(begin, end):
+        counted = counted + choose(load(rows, place + t - begin) > one, one, zero)
+        left -= 1
+        if left == 0 or t == n_steps - 1:
+            write_row(spikes, position, limit, mask, counted)
+            counted, left = zero, bin_steps
+            position += n_neurons
+    store(total, total.shape[0] - 1, counted)
+
+
+@inlined
+def _write_membrane(
     rows: np.ndarray,
     place: int,
     sound: int,
@@ -171,21 +207,14 @@ def _write_out(
     end: int,
     n_steps: int,
     n_neurons: int,
-    spikes: np.ndarray,
     membrane: np.ndarray,
 ) -> None:
-    """Write the wanted ones of spikes and membranes [sounds, T, H]."""
-    zero, one = fill(_ZERO), fill(_ONE)
+    """Write membranes [sounds, T, H]."""
     mask = first_lanes(n_neurons - block * LANES)
     position = (sound * n_steps + begin) * n_neurons + block * LANES
     limit = (sound + 1) * n_steps * n_neurons
-    if spikes.size > 0:
-        for t in range(end - begin):
-            s = choose(load(rows, place + t) > one, one, zero)
-            write_row(spikes, position + t * n_neurons, limit, mask, s)
-    if membrane.size > 0:
-        for t in range(end - begin):
-            write_row(membrane, position + t * n_neurons, limit, mask, load(rows, place + t))
+    for t in range(end - begin):
+        write_row(membrane, position + t * n_neurons, limit, mask, load(rows, place + t))
 
 
 @kernel
@@ -206,6 +235,7 @@ def run_back(
     kept: np.ndarray,
     g_sums: np.ndarray,
     g_spikes: np.ndarray,
+    bin_steps: int,
     sounds_in_chunk: int,
     chunks: np.ndarray,
     g_inputs: np.ndarray,
@@ -213,7 +243,7 @@ def run_back(
 ) -> None:
     """Gradients of sounds first to last; arrays of size zero are absent (coming in) or not wanted (going out).
 
-    g_sums, g_spikes     gradients of sums [sounds, K, H] and of spikes [sounds, T, H]
+    g_sums, g_spikes     gradients of sums [sounds, K, H] and of spikes in bins [sounds, bins, H]
     transposed, chunks   see :mod:`spikeloc.neurons.kernels_weights`
     g_inputs             [sounds, T, N]
     """
@@ -246,7 +276,7 @@ def run_back(
                 base = (sound // sounds_in_chunk * n_blocks + block) * n_inputs
                 _run_segment_back(
                     sound, block, begin, end, index, start, decay, reset, floor, reset_gradient, surrogate, slope,
-                    time_weights, rows, place, i, carried, g_total, g_spikes, chunks, base, g_i, n_neurons,
+                    time_weights, rows, place, i, carried, g_total, g_spikes, bin_steps, chunks, base, g_i, n_neurons,
                 )  # fmt: skip
             if g_inputs.size > 0:
                 input_gradient(g_i, end - begin, transposed, g_inputs, step, n_inputs)
@@ -282,6 +312,7 @@ def _run_segment_back(
     carried: np.ndarray,
     g_total: np.ndarray,
     g_spikes: np.ndarray,
+    bin_steps: int,
     chunks: np.ndarray,
     base: int,
     g_i: np.ndarray,
@@ -298,6 +329,8 @@ def _run_segment_back(
     a_reset = fill(decay if reset_gradient else _ZERO)
     mask = first_lanes(n_neurons - block * LANES)
     late, later = 3 * block + 1, 3 * block + 2
+    n_bins = (n_steps + bin_steps - 1) // bin_steps
+    bin_row, into_bin = sound * n_bins + (end - 1) // bin_steps, (end - 1) % bin_steps
     g = load(carried, 3 * block)
     for t in range(end - begin - 1, -1, -1):
         row = sound * n_steps + begin + t
@@ -308,7 +341,10 @@ def _run_segment_back(
         for k in range(n_sums):
             c = muladd(load(g_total, k), fill(at(time_weights, k * n_steps + begin + t)), c)
         if g_spikes.size > 0:
-            c = c + read_row(g_spikes, row * n_neurons + block * LANES, mask)
+            c = c + read_row(g_spikes, bin_row * n_neurons + block * LANES, mask)
+            into_bin -= 1
+            if into_bin < 0:
+                bin_row, into_bin = bin_row - 1, bin_steps - 1
         if reset == _TO_ZERO:
             g_row = g = _above(floor, lowest, v, muladd(g, choose(v > one, zero, a) - a_reset * v * h, c * h))
         elif reset == _SUBTRACT:

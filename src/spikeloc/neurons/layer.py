@@ -14,7 +14,7 @@ class LayerOutput:
     """What was asked of a layer: B sounds, T time steps, H neurons, K weightings of time.
 
     sums       spikes summed over time under each weighting    B K H
-    spikes     0 or 1, as numbers                              B T H
+    spikes     0 or 1, as numbers; in bins, their number       B T H, or B bins H
     membrane   membrane potential before the reset             B T H
     """
 

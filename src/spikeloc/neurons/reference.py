@@ -17,7 +17,7 @@ from spikeloc.neurons.layer import LayerOutput
 from spikeloc.neurons.models import LIF, decay
 from spikeloc.spikes import SpikeEvents
 
-__all__ = ["leaky_trace", "lif_layer", "weighted_counts"]
+__all__ = ["binned", "leaky_trace", "lif_layer", "weighted_counts"]
 
 
 def lif_layer(
@@ -29,6 +29,7 @@ def lif_layer(
     time_weights: Tensor | None = None,
     want_spikes: bool = False,
     want_membrane: bool = False,
+    bin_steps: int = 1,
 ) -> LayerOutput:
     """Run a layer of neurons over whole spike trains, the membranes starting at rest.
 
@@ -36,11 +37,12 @@ def lif_layer(
         sums_k = sum_t c_{k,t} s_t
 
     spikes         x, binary for events, any numbers for a tensor     [1]   B T N
+    bin_steps      wanted spikes are counted in bins of so many steps; the last bin may be shorter
     weights        W                                                  [1]   N H
     dt             time step                                          [s]
     time_weights   c; the sums a readout needs without a time axis    [1]   K T
 
-    Returns a LayerOutput: ``sums`` [B K H] if time_weights are given, ``spikes`` [B T H] and ``membrane`` [B T H]
+    Returns a LayerOutput: ``sums`` [B K H] if time_weights are given, ``spikes`` [B bins H] and ``membrane`` [B T H]
     (v before the reset, without gradient) if wanted. Gradients flow to weights and to a tensor of spikes.
     """
     current = dense(spikes, weights) @ weights  # B T H
@@ -60,7 +62,7 @@ def lif_layer(
     train = torch.stack(trains, dim=1)
     return LayerOutput(
         sums=None if time_weights is None else torch.einsum("kt,bth->bkh", time_weights.to(train), train),
-        spikes=train if want_spikes else None,
+        spikes=binned(train, bin_steps) if want_spikes else None,
         membrane=torch.stack(membranes, dim=1) if want_membrane else None,
     )
 
@@ -93,6 +95,16 @@ def leaky_trace(spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: f
         u = a * u + i
         trace.append(u)
     return torch.stack(trace, dim=1)
+
+
+def binned(train: Tensor, bin_steps: int) -> Tensor:
+    """Sums over bins of time steps, the last of which may be shorter: [B T H] -> [B bins H]."""
+    if bin_steps == 1:
+        return train
+    n_sounds, n_steps, n_neurons = train.shape
+    n_bins = -(-n_steps // bin_steps)
+    padded = torch.nn.functional.pad(train, (0, 0, 0, n_bins * bin_steps - n_steps))
+    return padded.reshape(n_sounds, n_bins, bin_steps, n_neurons).sum(dim=2)
 
 
 def dense(spikes: Tensor | SpikeEvents, like: Tensor) -> Tensor:

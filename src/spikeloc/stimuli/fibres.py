@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -25,3 +25,11 @@ class Fibres:
     phase: np.ndarray
     reach: np.ndarray
     locking: np.ndarray
+
+    def some(self, which: np.ndarray) -> Fibres:
+        """Only those with these indices."""
+        return Fibres(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def channels(self) -> list[np.ndarray]:
+        """The indices of the fibres of each frequency, from the lowest on."""
+        return [np.flatnonzero(self.frequency == each) for each in np.unique(self.frequency)]

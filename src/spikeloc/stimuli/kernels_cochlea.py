@@ -13,15 +13,16 @@ import numpy as np
 from spikeloc.compiled import kernel
 from spikeloc.compiled.lanes import LANES, fill, inlined, load, lowest_bit, mask_bits, store
 from spikeloc.randomness import word
+from spikeloc.stimuli.thinning_marks import FULL, MORE, ROWS, list_rows
 
-__all__ = ["FULL", "STATES", "draw_nerve", "hear", "hear_all"]
+__all__ = ["STATES", "draw_nerve", "hear", "hear_all"]
 
 U = np.uint64
 STATES = 10  # of a channel: four complex filters, two low-pass filters
-FULL = U(2**63)  # spikes of a sound that its room does not hold
 NOTHING = np.float32(1e-20)  # pascal: squares of less underflow in float32, and an envelope is not known
 ZERO, FOUR = np.float32(0), np.float32(4)
-TO_UNIT = 2.0**-53
+TO_UNIT = 2.0**-40
+LOW = U(2**24 - 1)
 
 
 @inlined
@@ -89,19 +90,15 @@ def hear_all(
 
 
 @inlined
-def _exponential(key: np.uint64, number: np.uint64) -> np.float32:
-    """Random number of a key with the density exp(-x)."""
-    return np.float32(-math.log((np.float64(word(key, number) >> U(11)) + 0.5) * TO_UNIT))
+def _exponential(bits: np.uint64) -> np.float32:
+    """The upper 40 of 64 random bits as a random number with the density exp(-x)."""
+    return np.float32(-math.log((np.float64(bits >> U(24)) + 0.5) * TO_UNIT))
 
 
 @inlined
-def _insert(found: np.ndarray, n: int, fibre: np.uint16) -> None:
-    """Put a fibre into its place among the first n of ``found``, which ascend."""
-    place = n
-    while place > 0 and found[place - 1] > fibre:
-        found[place] = found[place - 1]
-        place -= 1
-    found[place] = fibre
+def _which(bits: np.uint64, n: np.uint64) -> np.uint64:
+    """The lower 24 of 64 random bits as a random number from 0 to n - 1."""
+    return ((bits & LOW) * n) >> U(24)
 
 
 @kernel
@@ -115,6 +112,7 @@ def draw_nerve(
     delays: np.ndarray,
     refractory: int,
     n_steps: int,
+    neurons: np.ndarray,
     rooms: np.ndarray,
     staged: np.ndarray,
     sizes: np.ndarray,
@@ -122,11 +120,15 @@ def draw_nerve(
 ) -> None:
     """Spikes in the last ``n_steps`` time steps of each sound, staged in a room of its own.
 
-    A fibre spikes in the step in which its summed hazard passes a threshold drawn from exp(-x), and begins anew: so
-    each step spikes with the probability 1 - exp(-hazard), whatever came before. A refractory fibre begins anew without
-    a spike.
+    The fibres of one kind of one channel share a hazard h, apart from their delays. Together they make a Poisson
+    process of their number times h, each of whose events belongs to one of them, drawn evenly: so each has a Poisson
+    process of its own, independent of the others, and at least one event in a step with the probability 1 - exp(-h).
+    An event is a spike after the fibre's delay, unless the fibre is refractory then. The cost follows the spikes.
 
-    rooms [B + 1] in staged;  sizes [B] spikes, or FULL;  start[row + 1] counts a sound's spikes up to that row.
+    neurons   see :func:`~spikeloc.stimuli.thinning_marks.byte_neurons`
+    rooms     where each sound's room begins in staged    [B + 1]
+    sizes     spikes of each sound, or FULL               [B]
+    start     start[row + 1] counts a sound's spikes up to that row
     """
     n_both, half = design[0], design[5]
     width, n_kinds, n_delays = len(design[1]), len(half), len(delays)
@@ -135,43 +137,58 @@ def draw_nerve(
     before = n_heard - n_steps
     hazard = np.empty((n_heard, n_kinds, width), np.float32)
     state = np.empty((STATES, width), np.float32)
-    left_over = np.empty((n_delays, width), np.float32)
-    ready = np.empty((n_delays, width), np.int64)  # first step in which a fibre can spike
-    found = np.empty(n_delays * width, np.uint16)
+    left = np.empty((n_kinds, width), np.float32)  # hazard until the next event
+    ready = np.empty(n_delays * width, np.int64)  # first step in which a fibre can spike
+    # A row of marks: first the left ear's bits, then the right ear's.
+    row_words, ear_fibres = len(neurons) // 8, n_both // 2 * n_delays
+    marks = np.empty(n_steps * row_words, np.uint64)
+    rows_at_once = max(1, min(np.int64(ROWS), 65_536 // len(neurons)))
+    places = np.empty(rows_at_once * len(neurons) + np.int64(MORE), np.uint16)
     for i in range(first, last):
-        state[:] = 0
-        ready[:] = 0
+        state[:], ready[:], marks[:] = 0, 0, 0
         hear(sounds[i], oversampling, design, state, hazard)
         key, drawn = keys[i], U(0)
-        for rank in range(n_delays):
+        for kind in range(n_kinds):
             for c in range(width):
-                left_over[rank, c] = _exponential(key, drawn) if c < n_both else np.float32(np.inf)
+                left[kind, c] = _exponential(word(key, drawn)) if c < n_both else np.float32(np.inf)
                 drawn += U(c < n_both)
-        n, room = U(0), rooms[i + 1] - rooms[i]
-        for step in range(n_steps):
-            n_found = 0
-            for rank in range(n_delays):
-                row = ((before + step - delays[rank]) * n_kinds + rank % n_kinds) * n_groups
+        for heard in range(before - delays[-1], n_heard):
+            for kind in range(n_kinds):
+                n_fibres = (n_delays - kind + n_kinds - 1) // n_kinds
                 for group in range(n_groups):
-                    at = rank * n_groups + group
-                    rest = load(left_over, at) - load(hazard, row + group)
-                    store(left_over, at, rest)
+                    at = kind * n_groups + group
+                    rest = load(left, at) - fill(np.float32(n_fibres)) * load(hazard, heard * n_kinds * n_groups + at)
+                    store(left, at, rest)
                     bits = mask_bits(fill(ZERO) > rest)
                     while bits:
                         channel = group * LANES + lowest_bit(bits)
                         bits &= bits - U(1)
-                        left_over[rank, channel] = _exponential(key, drawn)
-                        drawn += U(1)
-                        if step < ready[rank, channel]:
-                            continue
-                        ready[rank, channel] = step + 1 + refractory
-                        _insert(found, n_found, np.uint16(channel * n_delays + rank))
-                        n_found += 1
-            if n + U(n_found) > room:
-                n = FULL
+                        while left[kind, channel] < ZERO:
+                            random = word(key, drawn)
+                            drawn += U(1)
+                            left[kind, channel] += _exponential(random)
+                            rank = kind + n_kinds * np.int64(_which(random, U(n_fibres)))
+                            step, fibre = heard + delays[rank] - before, channel * n_delays + rank
+                            if 0 <= step < n_steps and step >= ready[fibre]:
+                                ready[fibre] = step + 1 + refractory
+                                bit = fibre if fibre < ear_fibres else fibre - ear_fibres + 32 * row_words
+                                marks[step * row_words + (bit >> 6)] |= U(1) << U(bit & 63)
+        n = U(0)
+        for step in range(0, n_steps, rows_at_once):
+            some = U(min(rows_at_once, n_steps - step))
+            n = list_rows(
+                marks,
+                U(step),
+                some,
+                neurons,
+                places,
+                staged,
+                rooms[i],
+                n,
+                rooms[i + 1],
+                start,
+                U(i * n_steps + step + 1),
+            )
+            if n == FULL:
                 break
-            for place in range(n_found):
-                staged[rooms[i] + n + U(place)] = found[place]
-            n += U(n_found)
-            start[i * n_steps + step + 1] = n
         sizes[i] = n

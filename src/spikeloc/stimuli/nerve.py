@@ -10,8 +10,8 @@ from spikeloc.compiled import over_sounds
 from spikeloc.errors import UserError
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli.cochlea import CochleaSettings, design
-from spikeloc.stimuli.kernels_cochlea import FULL, STATES, draw_nerve, hear_all
-from spikeloc.stimuli.thinning_marks import move
+from spikeloc.stimuli.kernels_cochlea import STATES, draw_nerve, hear_all
+from spikeloc.stimuli.thinning_marks import FULL, byte_neurons, move
 
 __all__ = ["firing_rates", "nerve_spikes"]
 
@@ -67,7 +67,7 @@ def nerve_spikes(sounds: np.ndarray, keys: np.ndarray, settings: CochleaSettings
         staged = np.empty(int(rooms[-1]), dtype=np.uint16)
         over_sounds(
             draw_nerve, n_sounds, sounds, keys, settings.oversampling, tuple(numbers), delays, refractory, n_steps,
-            rooms, staged, sizes, start,
+            byte_neurons(settings.n_fibres // 2), rooms, staged, sizes, start,
         )  # fmt: skip
         if not (sizes == FULL).any():
             break
