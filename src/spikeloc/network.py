@@ -256,6 +256,7 @@ class Network(nn.Module):
         dt, weights = self.dt * self.settings.steps()[depth], self.weights[depth]
         if depth > 0 or self.channels is None:
             return engine.lif_layer(x, weights, neuron, dt, **wanted)
+        each: Sequence[Tensor | SpikeEvents]
         each = x.split(self.channels) if isinstance(x, SpikeEvents) else [x[..., channel] for channel in self.channels]
         return joined(
             [engine.lif_layer(part, own, neuron, dt, **wanted) for part, own in zip(each, weights, strict=True)]

@@ -2,5 +2,6 @@
 
 from spikeloc.heads.head import Head
 from spikeloc.heads.loading import load_head
+from spikeloc.heads.variation import varied
 
-__all__ = ["Head", "load_head"]
+__all__ = ["Head", "load_head", "varied"]

@@ -142,7 +142,7 @@ def draw_nerve(
     # A row of marks: first the left ear's bits, then the right ear's.
     row_words, ear_fibres = len(neurons) // 8, n_both // 2 * n_delays
     marks = np.empty(n_steps * row_words, np.uint64)
-    rows_at_once = max(1, min(np.int64(ROWS), 65_536 // len(neurons)))
+    rows_at_once = 65_536 // max(len(neurons), 65_536 // np.int64(ROWS))
     places = np.empty(rows_at_once * len(neurons) + np.int64(MORE), np.uint16)
     for i in range(first, last):
         state[:], ready[:], marks[:] = 0, 0, 0
@@ -175,7 +175,7 @@ def draw_nerve(
                                 marks[step * row_words + (bit >> 6)] |= U(1) << U(bit & 63)
         n = U(0)
         for step in range(0, n_steps, rows_at_once):
-            some = U(min(rows_at_once, n_steps - step))
+            some = U(rows_at_once if step + rows_at_once < n_steps else n_steps - step)
             n = list_rows(
                 marks,
                 U(step),

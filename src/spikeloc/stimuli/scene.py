@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from spikeloc import randomness
 from spikeloc.errors import UserError
-from spikeloc.heads import Head, load_head
+from spikeloc.heads import Head, load_head, varied
 from spikeloc.settings import Angle, Level, Settings, Time
 from spikeloc.stimuli.cochlea import CochleaSettings
 from spikeloc.stimuli.fibres import Fibres
@@ -26,7 +26,8 @@ __all__ = ["SceneStimulus"]
 
 MAX_STEPS = 1_000_000
 LONGEST_ITD = 0.8e-3  # seconds: a little more than the largest of heads
-SCENE, SECOND, AROUND = 21, 22, 23  # what random numbers of a sound's key are for; see sources.generator
+VARIATIONS = 64  # of each head
+SCENE, SECOND, AROUND, VARIED = 21, 22, 23, 24  # what random numbers of a sound's key are for; see sources.generator
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0.5, le=2)]
 
@@ -44,6 +45,12 @@ class SceneStimulus(Settings):
     """Heads to draw from: "kemar", "spherical", "spherical:9 cm", or paths of SOFA files."""
     head_sizes: tuple[Size, ...] = Field((1.0,), min_length=1)
     """Factors on a head's size to draw from."""
+    varied: Share = 0.0
+    """Share of the sounds that are heard through a variation of the head (see :mod:`spikeloc.heads.variation`)."""
+    varied_sizes: tuple[Size, Size] = (0.92, 1.22)
+    """Range of these heads' sizes."""
+    varied_gain: Level = 1.5
+    """Spread of these heads' gains at high frequencies, dB."""
     source: SourceSettings = SourceSettings()
     """What is heard."""
     duration: Time = Field(200 * ms, gt=0)
@@ -79,6 +86,12 @@ class SceneStimulus(Settings):
             low, high = getattr(self, name)
             if low > high:
                 raise UserError(f"{name} goes from {low:g} dB to {high:g} dB; give the lower one first")
+        if self.varied_sizes[0] > self.varied_sizes[1]:
+            raise UserError(
+                f"varied_sizes goes from {self.varied_sizes[0]:g} to {self.varied_sizes[1]:g}; give the smaller one first"
+            )
+        if not 0 <= self.varied_gain <= 20:
+            raise UserError(f"varied_gain is {self.varied_gain:g} dB; choose a spread between 0 dB and 20 dB")
         steps = (self.duration + self.lead_in) / self.dt
         if self.duration <= 0.5 * self.dt or steps > MAX_STEPS:
             raise UserError(
@@ -162,7 +175,7 @@ class SceneStimulus(Settings):
     def pressure(self, key: int, azimuth: float, count: int) -> np.ndarray:
         """What reaches the ears of the sound of a key from an azimuth in radians: pascal, [2, count] float32."""
         rng = generator(key, SCENE)
-        head = _head(self.heads[rng.integers(len(self.heads))], self.head_sizes[rng.integers(len(self.head_sizes))])
+        head = self._draw_head(key, rng)
         rate, duration = self.sample_rate, count / self.sample_rate
         level = rng.uniform(*self.level)
         source = at_level(self.source.draw(key, rate, duration), level)
@@ -186,11 +199,24 @@ class SceneStimulus(Settings):
             ears = mixed(ears, diffuse_noise(key, count, head, rate), ratios[2])
         return ears
 
+    def _draw_head(self, key: int, rng: np.random.Generator) -> Head:
+        name, size = self.heads[rng.integers(len(self.heads))], self.head_sizes[rng.integers(len(self.head_sizes))]
+        if self.varied > 0:
+            share, number = generator(key, VARIED).random(2)
+            if share < self.varied:
+                return _varied_head(name, int(number * VARIATIONS), self.varied_sizes, self.varied_gain)
+        return _head(name, size)
+
     def caveats(self) -> list[str]:
         """What a user may not expect of this stimulus, a sentence each."""
         if self.max_azimuth > math.pi / 2:
             return ["sources in front and behind sound almost alike: expect confusions beyond 90 deg"]
         return []
+
+
+@lru_cache(maxsize=4 * VARIATIONS)
+def _varied_head(name: str, number: int, sizes: tuple[float, float], gain: float) -> Head:
+    return varied(load_head(name), np.random.default_rng([number, *name.encode()]), sizes, gain)
 
 
 @lru_cache(maxsize=64)
