@@ -142,7 +142,7 @@ def draw_nerve(
     # A row of marks: first the left ear's bits, then the right ear's.
     row_words, ear_fibres = len(neurons) // 8, n_both // 2 * n_delays
     marks = np.empty(n_steps * row_words, np.uint64)
-    rows_at_once = 65_536 // max(len(neurons), 65_536 // np.int64(ROWS))
+    rows_at_once = np.int64(ROWS) if len(neurons) < 1024 else 65_536 // len(neurons)
     places = np.empty(rows_at_once * len(neurons) + np.int64(MORE), np.uint16)
     for i in range(first, last):
         state[:], ready[:], marks[:] = 0, 0, 0

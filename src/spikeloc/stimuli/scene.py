@@ -88,7 +88,8 @@ class SceneStimulus(Settings):
                 raise UserError(f"{name} goes from {low:g} dB to {high:g} dB; give the lower one first")
         if self.varied_sizes[0] > self.varied_sizes[1]:
             raise UserError(
-                f"varied_sizes goes from {self.varied_sizes[0]:g} to {self.varied_sizes[1]:g}; give the smaller one first"
+                f"varied_sizes goes from {self.varied_sizes[0]:g} to {self.varied_sizes[1]:g}; give the smaller "
+                f"one first"
             )
         if not 0 <= self.varied_gain <= 20:
             raise UserError(f"varied_gain is {self.varied_gain:g} dB; choose a spread between 0 dB and 20 dB")
