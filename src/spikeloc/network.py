@@ -160,6 +160,7 @@ class Network(nn.Module):
         super().__init__()
         self.settings = settings
         self.dt = dt
+        self.neurons = settings.neurons()
         sizes = [n_inputs, *settings.hidden, n_outputs]
         self.weights = nn.ParameterList(
             nn.Parameter(self._initial(depth, n_in, n_out, generator, fibres))
@@ -179,7 +180,9 @@ class Network(nn.Module):
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
         """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
-        n_steps, first = spikes.shape[1], self.weights[0]
+        # Asked one by one, the list would look each up by its name.
+        weights = tuple(self.weights.parameters())
+        n_steps, first = spikes.shape[1], weights[0]
         if n_steps < 1 or spikes.shape[2] != first.shape[0]:
             raise UserError(
                 f"the spikes have {n_steps} time steps of {spikes.shape[2]} fibres; "
@@ -189,55 +192,50 @@ class Network(nn.Module):
         time_weights = sums_over_time(n_steps, self.settings.output_tau, self.dt, first.dtype, first.device)
         x: Tensor | SpikeEvents = spikes
         counts, layers = [], []
-        neurons = self.settings.neurons()
-        for depth, neuron in enumerate(neurons):
-            wanted = record or depth + 1 < len(neurons) or output != "mean"
+        for depth, neuron in enumerate(self.neurons):
+            wanted = record or depth + 1 < len(self.neurons) or output != "mean"
             layer = engine.lif_layer(
                 x,
-                self.weights[depth],
+                weights[depth],
                 neuron,
                 self.dt,
                 time_weights=time_weights,
                 want_spikes=wanted,
                 want_membrane=record,
             )
-            assert layer.sums is not None
-            counts.append(layer.sums[:, 0])
+            counts.append(layer.sums[0])
             layers.append(layer)
             if layer.spikes is not None:
                 x = layer.spikes
-        return self._output(engine, x, layers, counts, time_weights, output, record)
+        return self._output(engine, x, weights[-1], layers, counts, time_weights, output, record)
 
     def _output(
         self,
         engine: Engine,
         x: Tensor | SpikeEvents,
+        weights: Tensor,
         layers: list[LayerOutput],
         counts: list[Tensor],
         time_weights: Tensor,
         output: Output,
         record: bool,
     ) -> Activity:
-        weights, n_steps = self.weights[-1], time_weights.shape[1]
         trace = means = None
         if record or output == "max":
             trace = engine.leaky_trace(x, weights, self.settings.output_tau, self.dt)
         if output == "count":
             neuron = self.settings.output_neuron()
             layer = engine.lif_layer(x, weights, neuron, self.dt, time_weights=time_weights)
-            assert layer.sums is not None
-            scores = layer.sums[:, 0]
+            scores = layer.sums[0]
             counts = [*counts, scores]
         elif output == "max":
             assert trace is not None
             scores = trace.max(dim=1).values
         else:
-            sums = layers[-1].sums if layers else engine.weighted_counts(x, time_weights)
-            assert sums is not None
-            means = sums[:, 1]
+            means = layers[-1].sums[1] if layers else engine.weighted_counts(x, time_weights)[:, 1]
             scores = means @ weights
         recorded = (trace, tuple(layers)) if record else (None, ())
-        return Activity(scores, tuple(counts), n_steps * self.dt, means, *recorded)
+        return Activity(scores, tuple(counts), time_weights.shape[1] * self.dt, means, *recorded)
 
 
 @lru_cache(maxsize=16)
