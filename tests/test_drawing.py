@@ -47,7 +47,7 @@ def test_pictures_are_drawn_here_if_the_other_process_dies(when, expected):
         for moment, pictures in {"before": PICTURES, "between": LATER, "after": {}}.items():
             if when == moment:
                 process.kill()
-                process.join()
+                process.wait()
             drawer.draw(pictures)
         assert drawer.finished() == expected
 
@@ -56,8 +56,8 @@ def test_a_drawer_that_is_not_asked_leaves_no_process_behind():
     with Drawer() as drawer:
         drawer.draw(PICTURES)
         process = drawer._process
-        assert process.is_alive()
-    assert not process.is_alive()
+        assert process.poll() is None
+    assert process.poll() is not None
 
 
 def test_one_processor_has_enough_to_do(monkeypatch, expected):

@@ -6,12 +6,13 @@ process that computes never imports Matplotlib, and the one that draws imports n
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -51,32 +52,30 @@ def picture(function: str, /, *arguments: Any, **options: Any) -> Picture:
 class Drawer:
     """Takes pictures as they become known, and gives them back as PNGs.
 
-    Within its ``with`` block they are drawn in another process; without, on one processor, or if that process fails
-    for any reason, they are drawn here when they are asked for.
+    Within its ``with`` block they are drawn in another process; without, on one processor, on Windows, or if that
+    process fails for any reason, they are drawn here when they are asked for.
     """
 
     def __init__(self) -> None:
         self._pictures: dict[str, Picture] = {}
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
     def __enter__(self) -> Drawer:
-        if _processors() > 1:
-            spawning = multiprocessing.get_context("spawn")
-            self._connection, other_end = spawning.Pipe()
-            self._process = spawning.Process(target=_serve, args=(other_end,), name="spikeloc-draw", daemon=True)
-            self._process.start()
-            other_end.close()
+        if _processors() > 1 and os.name == "posix":
+            self._connection, other_end = Pipe()
+            with other_end:
+                self._process = _start(other_end.fileno())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None and self._connection is not None:
-            self._connection.close()
-            self._process.terminate()
-            self._process.join()
-        self._process = self._connection = None
+        self._disconnect()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def draw(self, pictures: Mapping[str, Picture]) -> None:
         """Take pictures by their names, and begin to draw them."""
@@ -85,7 +84,7 @@ class Drawer:
             try:
                 self._connection.send(dict(pictures))
             except OSError:
-                self._connection = None
+                self._disconnect()
 
     def finished(self) -> dict[str, bytes]:
         """All pictures that were taken, as PNGs."""
@@ -95,22 +94,32 @@ class Drawer:
                 drawn: dict[str, bytes] = self._connection.recv()
                 return drawn
             except (EOFError, OSError):
-                self._connection = None
+                self._disconnect()
         return {name: each.png() for name, each in self._pictures.items()}
 
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-def _serve(connection: Connection) -> None:
-    """Draw what comes, and send it back when there is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # that is for the process that computes, which then ends this one
+
+def _start(handle: int) -> subprocess.Popen[bytes]:
+    """A process that serves the connection of this handle; an interrupt of this process does not reach it."""
+    code = f"import sys; sys.path[:] = {sys.path!r}; from spikeloc.drawing import serve; serve({handle})"
+    quiet = subprocess.DEVNULL
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, pass_fds=[handle], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def serve(handle: int) -> None:
+    """Draw what comes, and send it back when there is no more; ends as soon as nobody is connected."""
     from spikeloc import figures  # noqa: F401  (imported by the time that the first picture comes)
 
     drawn: dict[str, bytes] = {}
-    try:
+    with Connection(handle) as connection, suppress(EOFError, OSError):
         while (pictures := connection.recv()) is not None:
             drawn |= {name: each.png() for name, each in pictures.items()}
         connection.send(drawn)
-    except (EOFError, OSError):
-        return  # nobody waits for them
 
 
 def _processors() -> int:
