@@ -37,9 +37,9 @@ from spikeloc.readout import Decision, Readout
 from spikeloc.stimuli import ToneStimulus
 from spikeloc.thresholds import thresholds
 
-__all__ = ["PEOPLE", "scene_yardsticks", "yardsticks"]
+__all__ = ["MOST_SOUNDS", "PEOPLE", "scene_yardsticks", "yardsticks"]
 
-MOST_SOUNDS = 2048  # that the ideal observer is asked about once more
+MOST_SOUNDS = 2048  # whose true angles the ideal observer's posteriors are held against
 ENOUGH = 50  # sounds: fewer tell no threshold
 
 PEOPLE = {
@@ -67,6 +67,7 @@ def yardsticks(
     seed: int,
     interval: Interval,
     radius: float = HEAD_RADIUS,
+    judgement: Judgement | None = None,
 ) -> dict[str, Any]:
     """All of the above for test sounds of a seed.
 
@@ -75,11 +76,13 @@ def yardsticks(
     decisions   of each observer by its name, "ideal" among them, about those sounds
     interval    gives the 95 % interval of a proportion: successes and n
     radius      of the head, metres
+    judgement   of the ideal observer about the first MOST_SOUNDS of the sounds, if it is known already
     """
     ideal, n = observers["ideal"], len(angle)
     assert isinstance(ideal, IdealObserver)
-    first = min(n, MOST_SOUNDS)
-    judgement = ideal.judge(stimulus.draw(first, seed=seed, stream="test").events, angle[:first])
+    if judgement is None:
+        first = min(n, MOST_SOUNDS)
+        judgement = ideal.judge(stimulus.draw(first, seed=seed, stream="test").events, angle[:first])
     bound = _least(stimulus, readout.classes, n)
     asked = {name: observers[name] for name in ("ideal", "network") if name in observers}
     if readout.kind == "class":
