@@ -35,7 +35,7 @@ def test_without_another_process_pictures_are_drawn_here(expected):
 def test_another_process_draws_the_same_pictures(expected, monkeypatch):
     with Drawer() as drawer:
         drawer.draw(PICTURES)
-        drawer.draw(LATER)
+        drawer.draw(LATER | {"loss": picture("no_such_function")})  # taken before
         monkeypatch.setattr("spikeloc.drawing.Picture.png", None)  # not here
         assert drawer.finished() == expected
 

@@ -262,17 +262,19 @@ def _score(run: Any, drawer: Drawer) -> None:
     drawn = run.has("report.html")
     if not drawn:
         begin_report(run, drawer)
-    _make_metrics(run)
+    _make_metrics(run, drawer)
     _print(score_lines(run.metrics))
     report = run.path / "report.html" if drawn else write_report(run, run.metrics, drawer)
     print(f"report: {report}")
 
 
-def _make_metrics(run: Any) -> None:
+def _make_metrics(run: Any, drawer: Drawer) -> None:
     from spikeloc.evaluation import evaluate
+    from spikeloc.report import go_on_with_report
 
     if not run.has("metrics.json"):
-        run.write("metrics.json", json.dumps(evaluate(run), indent=2) + "\n")
+        metrics = evaluate(run, known=lambda metrics: go_on_with_report(run, drawer, metrics))
+        run.write("metrics.json", json.dumps(metrics, indent=2) + "\n")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -357,7 +359,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
         run = Run.open(arguments.folder)
         begin_report(run, drawer)
-        _make_metrics(run)
+        _make_metrics(run, drawer)
         print(f"report: {write_report(run, run.metrics, drawer)}")
 
 

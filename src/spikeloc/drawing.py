@@ -78,11 +78,12 @@ class Drawer:
             self._process = None
 
     def draw(self, pictures: Mapping[str, Picture]) -> None:
-        """Take pictures by their names, and begin to draw them."""
-        self._pictures |= pictures
+        """Take pictures by their names, and begin to draw them; those that were taken before, only once."""
+        new = {name: each for name, each in pictures.items() if name not in self._pictures}
+        self._pictures |= new
         if self._connection is not None:
             try:
-                self._connection.send(dict(pictures))
+                self._connection.send(new)
             except OSError:
                 self._disconnect()
 

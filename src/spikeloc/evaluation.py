@@ -32,7 +32,7 @@ other tables where the ideal observer does. Besides (:mod:`spikeloc.yardsticks`)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ from spikeloc.readout import Decision
 from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
 from spikeloc.stimuli import Sounds, Stimulus, ToneStimulus
-from spikeloc.yardsticks import MOST_SOUNDS, scene_yardsticks, yardsticks
+from spikeloc.yardsticks import MOST_SOUNDS, scene_yardsticks, threshold_yardsticks, yardsticks
 
 __all__ = ["Listener", "Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
 
@@ -162,19 +162,33 @@ def _decision(observer: Listener, sounds: Sounds) -> Decision:
     return observer.decide_ears(sounds.ears)
 
 
-def evaluate(run: Run, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
+def evaluate(
+    run: Run,
+    *,
+    sounds: int | None = None,
+    seed: int | None = None,
+    known: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
     """The metrics of a run's trained network, beside the ideal and the classical observers on the same test sounds.
 
     By default those sounds that its recipe asks for. Raises UserError if the run is damaged.
+
+    known   is told all metrics but the thresholds, which need sounds of their own, before these are drawn
     """
     recipe = run.recipe
-    metrics = _metrics(recipe, {"network": run.observer(), **reference_observers(recipe)}, sounds, seed)
-    return {"recipe": recipe.name, **metrics.pop("network"), **metrics}
+    observers = {"network": run.observer(), **reference_observers(recipe)}
+    metrics = _metrics(recipe, observers, sounds, seed)
+    metrics = {"recipe": recipe.name, **metrics.pop("network"), **metrics}
+    if known is not None:
+        known(metrics)
+    return metrics | _thresholds(recipe, observers, metrics)
 
 
 def ceiling(recipe: Recipe, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
     """What the ideal and the classical observers reach on a recipe's test sounds: no network, no training."""
-    return {"recipe": recipe.name, **_metrics(recipe, reference_observers(recipe), sounds, seed)}
+    observers = reference_observers(recipe)
+    metrics = {"recipe": recipe.name, **_metrics(recipe, observers, sounds, seed)}
+    return metrics | _thresholds(recipe, observers, metrics)
 
 
 def reference_observers(recipe: Recipe) -> dict[str, Listener]:
@@ -196,7 +210,7 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Listener], sounds: int | No
         trial = observe(observers, recipe.stimulus, n, seed=seed, judged=0 if shared else MOST_SOUNDS)
     scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
     if isinstance(recipe.stimulus, ToneStimulus):
-        beside = _beside_tones(recipe, recipe.stimulus, observers, trial, scores, seed)
+        beside = _beside_tones(recipe, recipe.stimulus, observers["ideal"], trial, scores, seed)
     else:
         beside = _beside_scenes(n_classes, limit, trial)
     compared = list(scores)
@@ -218,7 +232,7 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Listener], sounds: int | No
 def _beside_tones(
     recipe: Recipe,
     stimulus: ToneStimulus,
-    observers: Mapping[str, Listener],
+    ideal: Listener,
     trial: Trial,
     scores: dict[str, dict[str, Any]],
     seed: int,
@@ -227,12 +241,12 @@ def _beside_tones(
     radius = recipe.evaluation.head_radius
     for name, decision in trial.decisions.items():
         scores[name] |= physical_errors(trial.angle, decision.angle, stimulus, radius)
-    of_spikes = {name: each for name, each in observers.items() if not isinstance(each, EarCorrelation)}
+    assert isinstance(ideal, IdealObserver)
     with threads_for_loops():
         return yardsticks(
             stimulus,
             recipe.readout,
-            of_spikes,
+            ideal,
             trial.angle,
             trial.decisions,
             seed=seed,
@@ -240,6 +254,16 @@ def _beside_tones(
             radius=radius,
             judgement=trial.judgement,
         )
+
+
+def _thresholds(recipe: Recipe, observers: Mapping[str, Listener], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The thresholds that belong to the metrics of a tone; nothing for a scene."""
+    stimulus, n, seed = recipe.stimulus, metrics["n_sounds"], metrics["seed"]
+    if not isinstance(stimulus, ToneStimulus):
+        return {}
+    of_spikes = {name: each for name, each in observers.items() if not isinstance(each, EarCorrelation)}
+    with threads_for_loops():
+        return threshold_yardsticks(stimulus, recipe.readout, of_spikes, n=n, seed=seed)
 
 
 def _beside_scenes(n_classes: int, limit: float, trial: Trial) -> dict[str, Any]:

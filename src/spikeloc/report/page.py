@@ -21,7 +21,7 @@ from spikeloc.report.scores import certainty, comparison, measures, scores, thre
 from spikeloc.report.words import others, result, stimulus_table, task
 from spikeloc.runs import Run
 
-__all__ = ["begin_report", "report", "write_report"]
+__all__ = ["begin_report", "go_on_with_report", "report", "write_report"]
 
 ON_PAGE = 0.83  # of a picture's pixels: what fills the width of the page
 READ_BY = {"mean": "mean potential", "max": "highest potential", "count": "number of spikes"}
@@ -42,16 +42,22 @@ def begin_report(run: Run, drawer: Drawer, seed: int | None = None) -> None:
     drawer.draw(pictures_of_network(run, seed))
 
 
+def go_on_with_report(run: Run, drawer: Drawer, metrics: Metrics) -> None:
+    """Hand over the pictures of those metrics that are final."""
+    drawer.draw(pictures_of_scores(run, metrics))
+
+
 def write_report(run: Run, metrics: Metrics, drawer: Drawer | None = None) -> Path:
     """Draw a run's pictures and write its report. Raises UserError if the run lacks something or cannot be written.
 
-    drawer   to which :func:`begin_report` has handed the first pictures; by default all are drawn here
+    drawer   to which :func:`begin_report` has handed the first pictures, and which may have got some of the others from
+             :func:`go_on_with_report`; by default all are drawn here
     """
     environment = _environment(run)
     if drawer is None:
         drawer = Drawer()
         begin_report(run, drawer, metrics["seed"])
-    drawer.draw(pictures_of_scores(run, metrics))
+    go_on_with_report(run, drawer, metrics)
     files = drawer.finished()
     page = _page(run, metrics, files, environment)
     for name, png in files.items():
