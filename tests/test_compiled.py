@@ -1,8 +1,19 @@
+import time
+from threading import Event, current_thread
+
 import numpy as np
 import pytest
 import torch
 
 from spikeloc.compiled import kernel, over_sounds, thread_count, threads_for_loops, trailing_zeros
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 100])
@@ -20,13 +31,46 @@ def test_every_sound_is_visited_once_and_ranges_begin_at_chunks(n, chunk, thread
     assert all(first % chunk == 0 for first, last in seen if last > first)
 
 
-def test_an_error_in_a_thread_is_not_lost():
+@pytest.mark.parametrize("in_helper", [True, False])
+def test_an_error_in_a_thread_is_not_lost(two_threads, in_helper):
+    asking, other_came = current_thread(), Event()
+
     def fail(first, last):
-        if last == 10:
+        if (current_thread() is not asking) == in_helper:
+            other_came.set()
             raise ZeroDivisionError
+        other_came.wait(10)
 
     with pytest.raises(ZeroDivisionError):
         over_sounds(fail, 10)
+
+
+def test_what_helpers_took_is_waited_for(two_threads):
+    asking, other_came, done = current_thread(), Event(), []
+
+    def call(first, last):
+        if current_thread() is asking:
+            other_came.wait(10)
+        else:
+            other_came.set()
+            time.sleep(0.05)
+        done.append((first, last))
+
+    over_sounds(call, 10)
+    assert sum(last - first for first, last in done) == 10
+
+
+def test_helpers_that_never_come_are_not_waited_for(two_threads):
+    """Here the only helper is busy with the work that asks."""
+    asking, seen = current_thread(), []
+
+    def call(first, last):
+        if current_thread() is asking:
+            time.sleep(0.01)
+        over_sounds(lambda *_: seen.append(1), 4)
+
+    over_sounds(call, 4)
+    assert len(seen) == 16
 
 
 def test_threads_are_lent_and_given_back():

@@ -154,6 +154,20 @@ def test_a_tone_is_scored_beside_its_yardsticks(tiny_run):
     assert "network" not in metrics["calibration"]
 
 
+def test_all_but_the_thresholds_is_known_before(tiny_run):
+    early = []
+    metrics = evaluate(tiny_run, known=early.append)
+    assert early == [{key: value for key, value in metrics.items() if key != "thresholds"}]
+
+
+@pytest.mark.parametrize("phase", ["fixed", "per_sound", "per_dataset"])
+def test_the_ideal_observer_is_judged_as_if_it_were_asked_once_more(phase, tiny_recipe, monkeypatch):
+    recipe = tiny_recipe.with_values({"stimulus.phase": phase})
+    once = ceiling(recipe, sounds=300)
+    monkeypatch.setattr("spikeloc.evaluation.MOST_SOUNDS", 0)  # so that the yardsticks ask themselves
+    assert ceiling(recipe, sounds=300) == once
+
+
 def test_a_direction_has_a_threshold_and_a_certainty_and_a_head_has_its_units(tiny_recipe, tmp_path):
     natural = {"stimulus.frequency": "500 Hz", "stimulus.dt": "0.2 ms", "stimulus.duration": "20 ms"}
     recipe = tiny_recipe.with_values({"readout.kind": "direction", **natural})

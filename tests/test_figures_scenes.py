@@ -6,6 +6,7 @@ import pytest
 
 from spikeloc import figures
 from spikeloc.figures import parts
+from spikeloc.report.pictures import stimulus_examples
 
 
 def drawn(figure):
@@ -22,10 +23,21 @@ def texts(figure):
     return " | ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
 
 
+def stimulus_picture(sounds, stimulus):
+    return figures.scene_sounds(
+        np.rad2deg(sounds.angle.numpy()),
+        sounds.ears,
+        sounds.spikes.numpy(),
+        sample_rate=stimulus.sample_rate,
+        dt=stimulus.dt,
+        frequencies=stimulus.cochlea.centre_frequencies,
+    )
+
+
 def test_scenes_show_pressures_and_spikes_of_both_ears(scene_recipe):
     stimulus = scene_recipe.stimulus
     sounds = stimulus.draw(3, seed=0, angle=np.deg2rad([-60.0, 0.0, 60.0]))
-    figure = figures.scene_sounds(sounds, stimulus)
+    figure = stimulus_picture(sounds, stimulus)
     panels = drawn(figure)
     assert len(panels) == 9
     assert [axes.get_title(loc="left") for axes in panels[:3]] == [
@@ -51,12 +63,12 @@ def test_scenes_show_pressures_and_spikes_of_both_ears(scene_recipe):
 
 def test_scenes_shorter_than_what_is_shown(scene_recipe):
     stimulus = scene_recipe.stimulus.model_copy(update={"duration": 0.0015})
-    assert len(drawn(figures.scene_sounds(stimulus.draw(1, seed=0), stimulus))) == 3
+    assert len(drawn(stimulus_picture(stimulus.draw(1, seed=0), stimulus))) == 3
 
 
 def test_examples_of_every_stimulus(tiny_recipe, scene_recipe):
-    assert len(drawn(figures.stimulus_examples(tiny_recipe.stimulus, 0))) == 8
-    assert len(drawn(figures.stimulus_examples(scene_recipe.stimulus, 0))) == 12
+    assert len(drawn(stimulus_examples(tiny_recipe.stimulus, 0).figure())) == 8
+    assert len(drawn(stimulus_examples(scene_recipe.stimulus, 0).figure())) == 12
 
 
 def test_estimates_stand_over_true_azimuths():

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from spikeloc.drawing import Drawer
 from spikeloc.errors import StimulusWarning, UserError
 
 __all__ = ["main"]
@@ -242,32 +243,38 @@ def _importing() -> Iterator[None]:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    with Drawer() as drawer:  # it gets ready while this process imports and trains
+        with _importing():
+            from spikeloc.progress import TrainingDisplay
+            from spikeloc.training import train
+
+        recipe = _recipe(arguments)
+        with TrainingDisplay() as display:
+            run = train(recipe, arguments.out or Path("runs") / recipe.name, resume=arguments.resume, watch=display)
+        _score(run, drawer)
+
+
+def _score(run: Any, drawer: Drawer) -> None:
     with _importing():
-        from spikeloc.progress import TrainingDisplay
-        from spikeloc.training import train
-
-    recipe = _recipe(arguments)
-    with TrainingDisplay() as display:
-        run = train(recipe, arguments.out or Path("runs") / recipe.name, resume=arguments.resume, watch=display)
-    _score(run)
-
-
-def _score(run: Any) -> None:
-    with _importing():
-        from spikeloc.report import write_report
+        from spikeloc.report import begin_report, write_report
         from spikeloc.scoreboard import score_lines
 
-    _make_metrics(run)
+    drawn = run.has("report.html")
+    if not drawn:
+        begin_report(run, drawer)
+    _make_metrics(run, drawer)
     _print(score_lines(run.metrics))
-    report = run.path / "report.html" if run.has("report.html") else write_report(run, run.metrics)
+    report = run.path / "report.html" if drawn else write_report(run, run.metrics, drawer)
     print(f"report: {report}")
 
 
-def _make_metrics(run: Any) -> None:
+def _make_metrics(run: Any, drawer: Drawer) -> None:
     from spikeloc.evaluation import evaluate
+    from spikeloc.report import go_on_with_report
 
     if not run.has("metrics.json"):
-        run.write("metrics.json", json.dumps(evaluate(run), indent=2) + "\n")
+        metrics = evaluate(run, known=lambda metrics: go_on_with_report(run, drawer, metrics))
+        run.write("metrics.json", json.dumps(metrics, indent=2) + "\n")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -330,7 +337,7 @@ def _draw_localisation(path: Path, found: Any, true: float | None) -> None:
 
 
 def _stimuli(arguments: argparse.Namespace) -> None:
-    from spikeloc import figures
+    from spikeloc.report.pictures import stimulus_examples
     from spikeloc.runs import write_whole
     from spikeloc.stimuli.listening import ENDINGS, write_examples
 
@@ -341,17 +348,19 @@ def _stimuli(arguments: argparse.Namespace) -> None:
     if out.suffix.lower() in ENDINGS:
         print(write_examples(recipe.stimulus, out, seed=recipe.seed))
         return
-    picture = figures.save(figures.stimulus_examples(recipe.stimulus, recipe.seed))
-    print(write_whole(out, picture))
+    print(write_whole(out, stimulus_examples(recipe.stimulus, recipe.seed).png()))
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from spikeloc.report import write_report
-    from spikeloc.runs import Run
+    with Drawer() as drawer:
+        with _importing():
+            from spikeloc.report import begin_report, write_report
+            from spikeloc.runs import Run
 
-    run = Run.open(arguments.folder)
-    _make_metrics(run)
-    print(f"report: {write_report(run, run.metrics)}")
+        run = Run.open(arguments.folder)
+        begin_report(run, drawer)
+        _make_metrics(run, drawer)
+        print(f"report: {write_report(run, run.metrics, drawer)}")
 
 
 def _recipes(_: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ other tables where the ideal observer does. Besides (:mod:`spikeloc.yardsticks`)
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import UserError
 from spikeloc.observers.classical import classical_observers
 from spikeloc.observers.ear_correlation import EarCorrelation, ear_observers
-from spikeloc.observers.ideal import IdealObserver
+from spikeloc.observers.ideal import IdealObserver, Judgement
 from spikeloc.observers.observer import Observer
 from spikeloc.observers.trained import join
 from spikeloc.physical import physical_errors
@@ -55,7 +55,7 @@ from spikeloc.readout import Decision
 from spikeloc.recipe import Recipe
 from spikeloc.runs import Run
 from spikeloc.stimuli import Sounds, Stimulus, ToneStimulus
-from spikeloc.yardsticks import scene_yardsticks, yardsticks
+from spikeloc.yardsticks import MOST_SOUNDS, scene_yardsticks, threshold_yardsticks, yardsticks
 
 __all__ = ["Listener", "Trial", "ceiling", "evaluate", "observe", "score", "wilson_interval"]
 
@@ -74,10 +74,14 @@ Listener = Observer | EarCorrelation  # of the fibres' spikes, or of the sound a
 
 @dataclass(frozen=True)
 class Trial:
-    """True angles of test sounds, radians [n], and what each observer decided about the same sounds."""
+    """True angles of test sounds, radians [n], and what each observer decided about the same sounds.
+
+    judgement   of the ideal observer about the first of them, if asked for
+    """
 
     angle: Tensor
     decisions: dict[str, Decision]
+    judgement: Judgement | None = None
 
     def error_deg(self, name: str) -> Tensor:
         """Absolute error of an observer on every sound, degrees [n]."""
@@ -115,21 +119,39 @@ class Trial:
         return {"edges_deg": edges.tolist(), **counts}
 
 
-def observe(observers: Mapping[str, Listener], stimulus: Stimulus, n: int, *, seed: int, stream: str = "test") -> Trial:
-    """Let observers decide about the same n fresh sounds, batch by batch. Raises UserError unless n >= 1."""
+def observe(
+    observers: Mapping[str, Listener],
+    stimulus: Stimulus,
+    n: int,
+    *,
+    seed: int,
+    stream: str = "test",
+    judged: int = 0,
+) -> Trial:
+    """Let observers decide about the same n fresh sounds, batch by batch. Raises UserError unless n >= 1.
+
+    judged   sounds, whole batches of the first, about whose true angles the ideal observer's posteriors are asked
+    """
     if n < 1:
         raise UserError(f"the number of test sounds is {n}; it must be at least 1")
     angles: list[Tensor] = []
     decisions: dict[str, list[Decision]] = {name: [] for name in observers}
+    judgements: list[Judgement] = []
     # Sounds that share one unknown phase are shown together: each tells the ideal observer about all.
     shared = isinstance(stimulus, ToneStimulus) and stimulus.phase == "per_dataset"
     for sounds in batches_of(
         stimulus, np.arange(n, dtype=np.int64), SHARED_BATCH if shared else BATCH, seed=seed, stream=stream
     ):
-        angles.append(sounds.angle)
         for name, observer in observers.items():
-            decisions[name].append(_decision(observer, sounds))
-    return Trial(torch.cat(angles), {name: join(parts) for name, parts in decisions.items()})
+            if isinstance(observer, IdealObserver) and BATCH * len(angles) < judged:
+                decision, judgement = observer.decide_and_judge(sounds.events, sounds.angle)
+                judgements.append(judgement)
+            else:
+                decision = _decision(observer, sounds)
+            decisions[name].append(decision)
+        angles.append(sounds.angle)
+    joined = {name: join(parts) for name, parts in decisions.items()}
+    return Trial(torch.cat(angles), joined, Judgement.join(judgements) if judgements else None)
 
 
 def _decision(observer: Listener, sounds: Sounds) -> Decision:
@@ -140,19 +162,33 @@ def _decision(observer: Listener, sounds: Sounds) -> Decision:
     return observer.decide_ears(sounds.ears)
 
 
-def evaluate(run: Run, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
+def evaluate(
+    run: Run,
+    *,
+    sounds: int | None = None,
+    seed: int | None = None,
+    known: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
     """The metrics of a run's trained network, beside the ideal and the classical observers on the same test sounds.
 
     By default those sounds that its recipe asks for. Raises UserError if the run is damaged.
+
+    known   is told all metrics but the thresholds, which need sounds of their own, before these are drawn
     """
     recipe = run.recipe
-    metrics = _metrics(recipe, {"network": run.observer(), **reference_observers(recipe)}, sounds, seed)
-    return {"recipe": recipe.name, **metrics.pop("network"), **metrics}
+    observers = {"network": run.observer(), **reference_observers(recipe)}
+    metrics = _metrics(recipe, observers, sounds, seed)
+    metrics = {"recipe": recipe.name, **metrics.pop("network"), **metrics}
+    if known is not None:
+        known(metrics)
+    return metrics | _thresholds(recipe, observers, metrics)
 
 
 def ceiling(recipe: Recipe, *, sounds: int | None = None, seed: int | None = None) -> dict[str, Any]:
     """What the ideal and the classical observers reach on a recipe's test sounds: no network, no training."""
-    return {"recipe": recipe.name, **_metrics(recipe, reference_observers(recipe), sounds, seed)}
+    observers = reference_observers(recipe)
+    metrics = {"recipe": recipe.name, **_metrics(recipe, observers, sounds, seed)}
+    return metrics | _thresholds(recipe, observers, metrics)
 
 
 def reference_observers(recipe: Recipe) -> dict[str, Listener]:
@@ -168,11 +204,13 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Listener], sounds: int | No
     n = recipe.evaluation.sounds if sounds is None else sounds
     seed = recipe.seed if seed is None else seed
     n_classes, limit = recipe.readout.classes, recipe.stimulus.limit
+    # Sounds that share their phase tell the more about it, the more are heard: those are judged apart.
+    shared = isinstance(recipe.stimulus, ToneStimulus) and recipe.stimulus.phase == "per_dataset"
     with threads_for_loops():
-        trial = observe(observers, recipe.stimulus, n, seed=seed)
+        trial = observe(observers, recipe.stimulus, n, seed=seed, judged=0 if shared else MOST_SOUNDS)
     scores = {name: score(trial.angle, each, n_classes, limit) for name, each in trial.decisions.items()}
     if isinstance(recipe.stimulus, ToneStimulus):
-        beside = _beside_tones(recipe, recipe.stimulus, observers, trial, scores, seed)
+        beside = _beside_tones(recipe, recipe.stimulus, observers["ideal"], trial, scores, seed)
     else:
         beside = _beside_scenes(n_classes, limit, trial)
     compared = list(scores)
@@ -194,7 +232,7 @@ def _metrics(recipe: Recipe, observers: Mapping[str, Listener], sounds: int | No
 def _beside_tones(
     recipe: Recipe,
     stimulus: ToneStimulus,
-    observers: Mapping[str, Listener],
+    ideal: Listener,
     trial: Trial,
     scores: dict[str, dict[str, Any]],
     seed: int,
@@ -203,18 +241,29 @@ def _beside_tones(
     radius = recipe.evaluation.head_radius
     for name, decision in trial.decisions.items():
         scores[name] |= physical_errors(trial.angle, decision.angle, stimulus, radius)
-    of_spikes = {name: each for name, each in observers.items() if not isinstance(each, EarCorrelation)}
+    assert isinstance(ideal, IdealObserver)
     with threads_for_loops():
         return yardsticks(
             stimulus,
             recipe.readout,
-            of_spikes,
+            ideal,
             trial.angle,
             trial.decisions,
             seed=seed,
             interval=wilson_interval,
             radius=radius,
+            judgement=trial.judgement,
         )
+
+
+def _thresholds(recipe: Recipe, observers: Mapping[str, Listener], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The thresholds that belong to the metrics of a tone; nothing for a scene."""
+    stimulus, n, seed = recipe.stimulus, metrics["n_sounds"], metrics["seed"]
+    if not isinstance(stimulus, ToneStimulus):
+        return {}
+    of_spikes = {name: each for name, each in observers.items() if not isinstance(each, EarCorrelation)}
+    with threads_for_loops():
+        return threshold_yardsticks(stimulus, recipe.readout, of_spikes, n=n, seed=seed)
 
 
 def _beside_scenes(n_classes: int, limit: float, trial: Trial) -> dict[str, Any]:

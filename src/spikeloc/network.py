@@ -182,6 +182,7 @@ class Network(nn.Module):
         self.settings = settings
         self.dt = dt
         self.n_inputs = n_inputs
+        self.neurons, self.steps = settings.neurons(), settings.steps()
         self.channels = _channels(settings, fibres) if settings.by_channel else None
         sizes = [n_inputs, *settings.hidden, n_outputs]
         self.weights = nn.ParameterList(
@@ -222,6 +223,8 @@ class Network(nn.Module):
 
     def forward(self, spikes: Tensor | SpikeEvents, output: Output = "mean", *, record: bool = False) -> Activity:
         """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
+        # Asked one by one, the list would look each up by its name.
+        weights = tuple(self.weights.parameters())
         n_steps = spikes.shape[1]
         if n_steps < 1 or spikes.shape[2] != self.n_inputs:
             raise UserError(
@@ -231,29 +234,30 @@ class Network(nn.Module):
         engine = ENGINES[self.settings.engine]
         x: Tensor | SpikeEvents = spikes
         counts, layers = [], []
-        neurons, steps = self.settings.neurons(), self.settings.steps()
-        for depth, neuron in enumerate(neurons):
-            last = depth + 1 == len(neurons)
-            bin_steps = 1 if last else steps[depth + 1] // steps[depth]
+        for depth, neuron in enumerate(self.neurons):
+            last = depth + 1 == len(self.neurons)
+            bin_steps = 1 if last else self.steps[depth + 1] // self.steps[depth]
             layer = self._layer(
                 engine,
                 x,
+                weights[depth],
                 depth,
                 neuron,
-                time_weights=self._sums(x.shape[1], steps[depth]),
+                time_weights=self._sums(x.shape[1], self.steps[depth], weights[depth]),
                 want_spikes=record or not last or output != "mean",
                 want_membrane=record,
                 bin_steps=1 if record else bin_steps,
             )
-            assert layer.sums is not None
-            counts.append(layer.sums[:, 0])
+            counts.append(layer.sums[0])
             layers.append(layer)
             if layer.spikes is not None:
                 x = reference.binned(layer.spikes, bin_steps) if record else layer.spikes
-        return self._output(engine, x, layers, counts, n_steps, output, record)
+        return self._output(engine, x, weights[-1], layers, counts, n_steps, output, record)
 
-    def _layer(self, engine: Engine, x: Tensor | SpikeEvents, depth: int, neuron: LIF, **wanted: Any) -> LayerOutput:
-        dt, weights = self.dt * self.settings.steps()[depth], self.weights[depth]
+    def _layer(
+        self, engine: Engine, x: Tensor | SpikeEvents, weights: Tensor, depth: int, neuron: LIF, **wanted: Any
+    ) -> LayerOutput:
+        dt = self.dt * self.steps[depth]
         if depth > 0 or self.channels is None:
             return engine.lif_layer(x, weights, neuron, dt, **wanted)
         each: Sequence[Tensor | SpikeEvents]
@@ -262,39 +266,36 @@ class Network(nn.Module):
             [engine.lif_layer(part, own, neuron, dt, **wanted) for part, own in zip(each, weights, strict=True)]
         )
 
-    def _sums(self, n_steps: int, layer_steps: int) -> Tensor:
+    def _sums(self, n_steps: int, layer_steps: int, like: Tensor) -> Tensor:
         """The two sums over time of a layer's spikes, in steps of its own."""
-        first = self.weights[0]
-        return sums_over_time(n_steps, self.settings.output_tau, self.dt * layer_steps, first.dtype, first.device)
+        return sums_over_time(n_steps, self.settings.output_tau, self.dt * layer_steps, like.dtype, like.device)
 
     def _output(
         self,
         engine: Engine,
         x: Tensor | SpikeEvents,
+        weights: Tensor,
         layers: list[LayerOutput],
         counts: list[Tensor],
         n_steps: int,
         output: Output,
         record: bool,
     ) -> Activity:
-        weights, slow = self.weights[-1], self.settings.steps()[-1] if layers else 1
-        dt, time_weights = self.dt * slow, self._sums(x.shape[1], slow)
+        slow = self.steps[-1] if layers else 1
+        dt, time_weights = self.dt * slow, self._sums(x.shape[1], slow, weights)
         trace = means = None
         if record or output == "max":
             trace = engine.leaky_trace(x, weights, self.settings.output_tau, dt)
         if output == "count":
             neuron = self.settings.output_neuron()
             layer = engine.lif_layer(x, weights, neuron, dt, time_weights=time_weights)
-            assert layer.sums is not None
-            scores = layer.sums[:, 0]
+            scores = layer.sums[0]
             counts = [*counts, scores]
         elif output == "max":
             assert trace is not None
             scores = trace.max(dim=1).values
         else:
-            sums = layers[-1].sums if layers else engine.weighted_counts(x, time_weights)
-            assert sums is not None
-            means = sums[:, 1]
+            means = layers[-1].sums[1] if layers else engine.weighted_counts(x, time_weights)[:, 1]
             scores = means @ weights
         if trace is not None and slow > 1:
             trace = trace.repeat_interleave(slow, dim=1)[:, :n_steps]
@@ -305,15 +306,12 @@ class Network(nn.Module):
 def joined(parts: Sequence[LayerOutput]) -> LayerOutput:
     """Layers side by side, as one."""
 
-    def beside(tensors: list[Tensor | None]) -> Tensor | None:
+    def beside(tensors: Sequence[Tensor | None]) -> Tensor | None:
         given = [tensor for tensor in tensors if tensor is not None]
         return torch.cat(given, dim=-1) if given else None
 
-    return LayerOutput(
-        beside([part.sums for part in parts]),
-        beside([part.spikes for part in parts]),
-        beside([part.membrane for part in parts]),
-    )
+    sums = tuple(torch.cat(each, dim=-1) for each in zip(*(part.sums for part in parts), strict=True))
+    return LayerOutput(sums, beside([part.spikes for part in parts]), beside([part.membrane for part in parts]))
 
 
 def _channels(settings: NetworkSettings, fibres: Fibres | None) -> np.ndarray:

@@ -37,7 +37,10 @@ class Adam:
         self.steps = [0] * len(self.parameters)
         self.means = [torch.zeros_like(w, requires_grad=False) for w in self.parameters]
         self.squares = [torch.zeros_like(w, requires_grad=False) for w in self.parameters]
-        self._arrays = [(_flat(m), _flat(v)) for m, v in zip(self.means, self.squares, strict=True)]
+        self._arrays = [
+            (m.numpy().ravel(), v.numpy().ravel()) if _is_plain(m) and _is_plain(v) else None
+            for m, v in zip(self.means, self.squares, strict=True)
+        ]
 
     def clear(self) -> None:
         """Forget all gradients."""
@@ -48,16 +51,17 @@ class Adam:
     def step(self, rate: float) -> None:
         """Update every parameter that has a gradient."""
         for i, w in enumerate(self.parameters):
-            if w.grad is not None:
+            g = w.grad
+            if g is not None:
                 self.steps[i] += 1
                 size = -rate / (1 - BETA1 ** self.steps[i])
                 root = math.sqrt(1 - BETA2 ** self.steps[i])
-                w_array, g_array, (m_array, v_array) = _flat(w), _flat(w.grad), self._arrays[i]
-                if w_array is None or g_array is None or m_array is None or v_array is None:
-                    _update(w, w.grad, self.means[i], self.squares[i], size, root)
+                arrays = self._arrays[i]
+                if arrays is not None and _is_plain(w) and _is_plain(g):
+                    numbers = w.detach().numpy().ravel(), g.detach().numpy().ravel()
+                    _update_compiled(*numbers, *arrays, size, root)
                 else:
-                    numbers = size, 1 - BETA1, BETA2, 1 - BETA2, root
-                    _update_compiled(w_array, g_array, m_array, v_array, *numbers)
+                    _update(w, g, self.means[i], self.squares[i], size, root)
 
     def state(self) -> dict[str, Tensor]:
         """Where the optimiser stands, by names."""
@@ -76,11 +80,9 @@ class Adam:
                 self.squares[i].copy_(state[f"{i}/exp_avg_sq"])
 
 
-def _flat(tensor: Tensor) -> np.ndarray | None:
-    """A view of all its numbers for the compiled loop, or None if that is not for them."""
-    if tensor.device.type != "cpu" or tensor.dtype != torch.float32 or not tensor.is_contiguous():
-        return None
-    return tensor.detach().numpy().reshape(-1)
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether the compiled loop can go through all its numbers where they are."""
+    return tensor.is_cpu and tensor.dtype == torch.float32 and tensor.is_contiguous()
 
 
 def _update(w: Tensor, g: Tensor, m: Tensor, v: Tensor, size: float, root: float) -> None:
@@ -91,20 +93,11 @@ def _update(w: Tensor, g: Tensor, m: Tensor, v: Tensor, size: float, root: float
 
 
 @kernel
-def _update_compiled(
-    w: np.ndarray,
-    g: np.ndarray,
-    m: np.ndarray,
-    v: np.ndarray,
-    size: float,
-    rest1: float,
-    beta2: float,
-    rest2: float,
-    root: float,
-) -> None:
-    """The same in one pass over float32 numbers [n]; ``rest1`` is 1 - b1 and ``rest2`` 1 - b2."""
+def _update_compiled(w: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, size: float, root: float) -> None:
+    """The same in one pass over float32 numbers [n]."""
     size32, root32, epsilon = np.float32(size), np.float32(root), np.float32(EPSILON)
+    rest1, beta2, rest2 = np.float32(1 - BETA1), np.float32(BETA2), np.float32(1 - BETA2)
     for i in range(w.size):
-        m[i] = multiply_add(np.float32(rest1), g[i] - m[i], m[i])
-        v[i] = multiply_add(np.float32(rest2) * g[i], g[i], v[i] * np.float32(beta2))
+        m[i] = multiply_add(rest1, g[i] - m[i], m[i])
+        v[i] = multiply_add(rest2 * g[i], g[i], v[i] * beta2)
         w[i] += size32 * m[i] / (np.sqrt(v[i]) / root32 + epsilon)

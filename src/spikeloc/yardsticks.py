@@ -37,9 +37,9 @@ from spikeloc.readout import Decision, Readout
 from spikeloc.stimuli import ToneStimulus
 from spikeloc.thresholds import thresholds
 
-__all__ = ["PEOPLE", "scene_yardsticks", "yardsticks"]
+__all__ = ["MOST_SOUNDS", "PEOPLE", "scene_yardsticks", "threshold_yardsticks", "yardsticks"]
 
-MOST_SOUNDS = 2048  # that the ideal observer is asked about once more
+MOST_SOUNDS = 2048  # whose true angles the ideal observer's posteriors are held against
 ENOUGH = 50  # sounds: fewer tell no threshold
 
 PEOPLE = {
@@ -60,40 +60,50 @@ Interval = Callable[[int, int], tuple[float, float]]
 def yardsticks(
     stimulus: ToneStimulus,
     readout: Readout,
-    observers: Mapping[str, Observer],
+    ideal: IdealObserver,
     angle: Tensor,
     decisions: Mapping[str, Decision],
     *,
     seed: int,
     interval: Interval,
     radius: float = HEAD_RADIUS,
+    judgement: Judgement | None = None,
 ) -> dict[str, Any]:
-    """All of the above for test sounds of a seed.
+    """All of the above for test sounds of a seed, but for the thresholds.
 
     readout     of the network: what kind of loss and of answer it has
     angle       true angles of the test sounds, radians [n]
     decisions   of each observer by its name, "ideal" among them, about those sounds
     interval    gives the 95 % interval of a proportion: successes and n
     radius      of the head, metres
+    judgement   of the ideal observer about the first MOST_SOUNDS of the sounds, if it is known already
     """
-    ideal, n = observers["ideal"], len(angle)
-    assert isinstance(ideal, IdealObserver)
-    first = min(n, MOST_SOUNDS)
-    judgement = ideal.judge(stimulus.draw(first, seed=seed, stream="test").events, angle[:first])
+    n = len(angle)
+    if judgement is None:
+        first = min(n, MOST_SOUNDS)
+        judgement = ideal.judge(stimulus.draw(first, seed=seed, stream="test").events, angle[:first])
     bound = _least(stimulus, readout.classes, n)
-    asked = {name: observers[name] for name in ("ideal", "network") if name in observers}
-    if readout.kind == "class":
-        asked.pop("network", None)
-    speechless = math.isinf(bound.sd)
-    found: dict[str, Any] = {
+    return {
         "bound": _written(bound, stimulus, radius),
         "least_loss": _least_loss(judgement, readout, stimulus.max_ipd),
         "calibration": _calibration(angle, decisions, judgement, interval),
         "head": head_account(stimulus, radius),
+        "notes": _notes(stimulus, readout, bound, n, "network" in decisions),
     }
-    if n >= ENOUGH and not speechless:
-        found["thresholds"] = thresholds(asked, stimulus, n=n, seed=seed)
-    return found | {"notes": _notes(stimulus, readout, bound, n, "network" in observers)}
+
+
+def threshold_yardsticks(
+    stimulus: ToneStimulus, readout: Readout, observers: Mapping[str, Observer], *, n: int, seed: int
+) -> dict[str, Any]:
+    """`thresholds` of the ideal observer and of a network that has one; none from few sounds n, or if they say nothing.
+
+    observers   by their names, "ideal" and perhaps "network" among them
+    """
+    if n < ENOUGH or math.isinf(_least(stimulus, readout.classes, n).sd):
+        return {}
+    names = ("ideal",) if readout.kind == "class" else ("ideal", "network")
+    asked = {name: observers[name] for name in names if name in observers}
+    return {"thresholds": thresholds(asked, stimulus, n=n, seed=seed)}
 
 
 def scene_yardsticks(

@@ -69,7 +69,7 @@ def gradients(engine, spikes, weights, neuron, time_weights, g_sums, g_spikes):
     """Output of a layer, and the gradients of weights and spikes for those cotangents."""
     x, w = spikes.clone().requires_grad_(), weights.clone().requires_grad_()
     out = engine.lif_layer(x, w, neuron, DT, time_weights=time_weights, want_spikes=True, want_membrane=True)
-    return out, torch.autograd.grad((out.sums, out.spikes), (w, x), (g_sums, g_spikes))
+    return out, torch.autograd.grad((*out.sums, out.spikes), (w, x), (*g_sums.unbind(1), g_spikes))
 
 
 def assert_close(actual, expected):
@@ -129,11 +129,11 @@ def test_two_layers(layer, neuron):
     for engine in (fused, reference):
         w, w_between = weights.clone().requires_grad_(), between.clone().requires_grad_()
         hidden = engine.lif_layer(spikes, w, neuron, DT, want_spikes=True)
-        assert hidden.sums is None
+        assert hidden.sums == ()
         assert hidden.membrane is None
         out = engine.lif_layer(hidden.spikes, w_between, neuron, DT, time_weights=time_weights)
-        out.sums.square().sum().backward()
-        counts.append((out.sums.detach(), w.grad, w_between.grad))
+        out.sums[0].square().sum().backward()
+        counts.append((out.sums[0].detach(), w.grad, w_between.grad))
     for a, e in zip(*counts, strict=True):
         assert_close(a, e)
 
@@ -161,7 +161,7 @@ def test_surrogate_derivative_to_rounding(name, slope):
     v = torch.cat([torch.linspace(-2, 4, 601), 1 + torch.logspace(-7, 1, 101), extreme])[None].requires_grad_()
     surrogate = Surrogate(name, slope)
     out = fused.lif_layer(torch.ones(1, 1, 1), v, LIF(0.02, surrogate=surrogate), DT, time_weights=torch.ones(1, 1))
-    (actual,) = torch.autograd.grad(out.sums.sum(), v)
+    (actual,) = torch.autograd.grad(out.sums[0].sum(), v)
     x = -(v.detach() - 1).abs().double()  # all are even, and 1 - g of a sigmoid is inexact where x > 0
     expected = surrogate.derivative(x)
     # An argument of the exponential up to 80 rounds by 80 units of its last place.
@@ -184,8 +184,8 @@ def run_and_back(spikes, weights, neuron=NEURON):
     x, w = spikes.clone().requires_grad_(), weights.clone().requires_grad_()
     time_weights = torch.linspace(0, 1, spikes.shape[1])[None]
     out = fused.lif_layer(x, w, neuron, DT, time_weights=time_weights, want_spikes=True)
-    loss = out.sums.square().sum() + (out.spikes * torch.arange(weights.shape[1])).sum()
-    return out.sums.detach(), out.spikes.detach(), *torch.autograd.grad(loss, (w, x))
+    loss = out.sums[0].square().sum() + (out.spikes * torch.arange(weights.shape[1])).sum()
+    return out.sums[0].detach(), out.spikes.detach(), *torch.autograd.grad(loss, (w, x))
 
 
 @pytest.mark.parametrize("reset", RESETS)
@@ -256,7 +256,7 @@ def test_any_binary_tensor_or_events_give_the_same():
 def test_gradient_reaches_spikes_of_float64():
     spikes, weights = random_layer(shape=(2, 10, 5))
     x = spikes.double().requires_grad_()
-    fused.lif_layer(x, weights, NEURON, DT, time_weights=torch.ones(1, 10)).sums.sum().backward()
+    fused.lif_layer(x, weights, NEURON, DT, time_weights=torch.ones(1, 10)).sums[0].sum().backward()
     assert x.grad.dtype == torch.float64
     assert x.grad.abs().max() > 0
 
@@ -269,8 +269,8 @@ def test_layouts_of_memory_do_not_matter():
         leaf = w.detach().requires_grad_()
         out = fused.lif_layer(spikes, leaf, NEURON, DT, time_weights=c, want_spikes=True)
         # The gradients of these sums are expanded from one number.
-        (out.sums.sum() + out.spikes.sum()).backward()
-        results.append((out.sums.detach(), leaf.grad))
+        (torch.stack(out.sums).sum() + out.spikes.sum()).backward()
+        results.append((torch.stack(out.sums).detach(), leaf.grad))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
@@ -283,14 +283,14 @@ def test_later_changes_of_the_arguments_do_not_reach_the_gradient():
         if change:
             with torch.no_grad():
                 x.zero_(), w.zero_(), time_weights.zero_()
-        results.append(torch.autograd.grad(out.sums.sum(), w)[0])
+        results.append(torch.autograd.grad(out.sums[0].sum(), w)[0])
     assert torch.equal(*results)
 
 
 def test_only_what_is_asked_for():
     spikes, weights = random_layer(shape=(2, 10, 5))
     out = fused.lif_layer(spikes, weights, NEURON, DT)
-    assert (out.sums, out.spikes, out.membrane) == (None, None, None)
+    assert (out.sums, out.spikes, out.membrane) == ((), None, None)
     out = fused.lif_layer(spikes, weights.requires_grad_(), NEURON, DT, want_membrane=True, want_spikes=True)
     assert not out.membrane.requires_grad
     assert out.spikes.requires_grad
@@ -311,7 +311,7 @@ def test_extreme_weights_give_no_nan(reset, name):
         expected_out, expected = gradients(reference, *arguments)
         assert torch.equal(out.spikes, expected_out.spikes)
         for a, e in zip(
-            (out.membrane, out.sums, *actual), (expected_out.membrane, expected_out.sums, *expected), strict=True
+            (out.membrane, *out.sums, *actual), (expected_out.membrane, *expected_out.sums, *expected), strict=True
         ):
             assert not (a.isnan() & ~e.isnan()).any()
 
@@ -325,7 +325,7 @@ def test_a_wrong_gradient_would_be_seen():
         neuron = LIF(0.01, reset, Surrogate(*name, slope=5.0), reset_gradient)
         w = weights.clone().requires_grad_()
         out = reference.lif_layer(spikes, w, neuron, DT, time_weights=torch.ones(1, spikes.shape[1]))
-        (results[variant],) = torch.autograd.grad(out.sums.sum(), w)
+        (results[variant],) = torch.autograd.grad(out.sums[0].sum(), w)
     for one, other in itertools.combinations(variants, 2):
         with pytest.raises(AssertionError):
             assert_close(results[one], results[other])
@@ -366,4 +366,4 @@ def test_no_second_derivative():
     spikes, weights = random_layer(shape=(2, 10, 5))
     out = fused.lif_layer(spikes, weights.requires_grad_(), NEURON, DT, time_weights=torch.ones(1, 10))
     with pytest.raises(RuntimeError, match="no second derivatives"):
-        torch.autograd.grad(out.sums.sum(), weights, create_graph=True)
+        torch.autograd.grad(out.sums[0].sum(), weights, create_graph=True)

@@ -11,7 +11,7 @@ from scipy.stats import kstest
 from spikeloc.angles import class_of_angle
 from spikeloc.errors import UserError
 from spikeloc.observers.bounds import bounds
-from spikeloc.observers.ideal import IdealObserver, _correlate
+from spikeloc.observers.ideal import IdealObserver, Judgement, _correlate
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -308,6 +308,19 @@ def test_judgement_is_read_off_the_posteriors(changes, phase):
     mass = posterior.class_mass(12)[np.arange(40), class_of_angle(sounds.angle, 12).numpy()]
     np.testing.assert_allclose(np.exp(judgement.log_class), mass, atol=2e-3)
     np.testing.assert_allclose(judgement.error, posterior.mean - angle, atol=1e-4)
+
+
+def test_one_look_at_the_spikes_gives_decision_and_judgement():
+    stimulus = ToneStimulus()
+    sounds, observer = stimulus.draw(300, seed=3), IdealObserver(stimulus, 12)
+    decision, judgement = observer.decide_and_judge(sounds.events, sounds.angle)
+    alone = observer.decide(sounds.events)
+    for name in ("angle", "label", "uncertainty"):
+        np.testing.assert_array_equal(getattr(decision, name), getattr(alone, name))
+    parts = [observer.judge(sounds.events.sounds(*ends), sounds.angle[slice(*ends)]) for ends in ((0, 256), (256, 300))]
+    joined = Judgement.join(parts)
+    for name in ("below", "log_density", "log_class", "error"):
+        np.testing.assert_array_equal(getattr(judgement, name), getattr(joined, name))
 
 
 @pytest.mark.parametrize("phase", ["fixed", "per_sound", "per_dataset"])

@@ -11,18 +11,15 @@ run on a new machine compiles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-import torch
 from llvmlite import ir
 from numba import njit
 from numba.core import event, types
 from numba.extending import intrinsic
+
+from spikeloc.compiled.threads import over_sounds, thread_count, threads_for_loops
 
 __all__ = [
     "inlined",
@@ -68,53 +65,6 @@ def multiply_add(_: Any, x: Any, y: Any, z: Any) -> Any:
         return builder.call(function, numbers)
 
     return types.float32(types.float32, types.float32, types.float32), build
-
-
-_lent: list[int] = []  # numbers of threads that PyTorch has lent to compiled loops, innermost last
-
-
-def thread_count() -> int:
-    """Threads that compiled loops use: as many as PyTorch does, or has lent them."""
-    return _lent[-1] if _lent else torch.get_num_threads()
-
-
-@contextmanager
-def threads_for_loops() -> Iterator[None]:
-    """Within this block all threads belong to compiled loops, and PyTorch's own operations use one.
-
-    PyTorch's threads wait for their next piece of work by spinning, so after every small matrix product they would
-    keep for themselves the processors that compiled loops need: on two cores that made training several times slower.
-    """
-    count = torch.get_num_threads()
-    _lent.append(thread_count())
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(count)
-        _lent.pop()
-
-
-@cache
-def _workers(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="spikeloc")
-
-
-def over_sounds(function: Callable[..., object], n_sounds: int, *arguments: object, chunk: int = 1) -> None:
-    """Call ``function(first, last, *arguments)`` over all sounds, split over :func:`thread_count` threads.
-
-    Ranges begin at multiples of ``chunk``. A kernel that sums over sounds keeps one accumulator per chunk and adds
-    them in order afterwards, so that its result does not depend on the number of threads.
-    """
-    n_chunks = -(-n_sounds // chunk)
-    n_threads = max(1, min(thread_count(), n_chunks))
-    edges = [min(n_sounds, (i * n_chunks // n_threads) * chunk) for i in range(n_threads)] + [n_sounds]
-    ranges = list(pairwise(edges))
-    # The calling thread takes the first range itself: one hand-over less.
-    waiting = [_workers(n_threads).submit(function, first, last, *arguments) for first, last in ranges[1:]]
-    function(*ranges[0], *arguments)
-    for task in waiting:
-        task.result()
 
 
 class _OnCompilation(event.Listener):

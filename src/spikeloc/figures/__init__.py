@@ -11,7 +11,7 @@ from spikeloc.figures.inside import example_traces, firing_rates, weight_matrice
 from spikeloc.figures.learning import loss_curve
 from spikeloc.figures.localisation import localisation
 from spikeloc.figures.parts import save
-from spikeloc.figures.scenes import estimates, scene_sounds, stimulus_examples
+from spikeloc.figures.scenes import estimates, scene_sounds
 from spikeloc.figures.spikes import hidden_rasters, spike_trains
 from spikeloc.figures.yardsticks import psychometric_function, reliability
 
@@ -32,6 +32,5 @@ __all__ = [
     "save",
     "scene_sounds",
     "spike_trains",
-    "stimulus_examples",
     "weight_matrices",
 ]

@@ -23,10 +23,8 @@ from spikeloc.figures.parts import (
     open_grid,
     styled,
 )
-from spikeloc.figures.spikes import spike_trains
-from spikeloc.stimuli import SceneStimulus, Sounds, Stimulus
 
-__all__ = ["estimates", "scene_sounds", "stimulus_examples"]
+__all__ = ["estimates", "scene_sounds"]
 
 CLOSE_UP = 8e-3  # seconds
 BIN = 2e-3  # seconds of spikes that are counted together
@@ -35,43 +33,46 @@ DARK = 99.5  # percentile of the counts that is drawn black
 
 
 @styled
-def scene_sounds(sounds: Sounds, stimulus: SceneStimulus) -> Figure:
+def scene_sounds(
+    angles: np.ndarray,
+    ears: np.ndarray,
+    spikes: np.ndarray,
+    *,
+    sample_rate: float,
+    dt: float,
+    frequencies: np.ndarray,
+) -> Figure:
     """What reaches the ears, whole and close up, and the spikes of the fibres, one column for each sound.
 
     The close-up is about the loudest moment. Spikes are counted over the fibres of a channel, in steps of 2 ms; darker
     is more. The left ear's channels are below, the right ear's above, low frequencies first in each.
+
+    angles        true azimuths, degrees                          [B]
+    ears          sound pressure at the eardrums, pascal          [B, 2, samples]
+    spikes        boolean                                         [B, T, fibres]
+    frequencies   of the cochlea's channels, Hz                   [channels]
     """
-    assert sounds.ears is not None
-    figure, grid = open_grid(3, len(sounds), height=1.25, gap=0.42, widths=4, top=LEGEND)
+    figure, grid = open_grid(3, len(angles), height=1.25, gap=0.42, widths=4, top=LEGEND)
     figure.subplots_adjust(hspace=0.25)
-    time = 1e3 * np.arange(sounds.ears.shape[2]) / stimulus.sample_rate
-    for (whole, close, spikes), ears, cells, angle in zip(
-        grid.T, sounds.ears, sounds.spikes.numpy(), np.rad2deg(sounds.angle.numpy()), strict=True
-    ):
-        _pressures(whole, time, ears)
+    time = 1e3 * np.arange(ears.shape[2]) / sample_rate
+    for (whole, close, below), pressures, cells, angle in zip(grid.T, ears, spikes, angles, strict=True):
+        _pressures(whole, time, pressures)
         whole.set_title(f"true azimuth = {degrees(angle)}")
-        loudest, half = time[np.abs(ears).max(axis=0).argmax()], 1e3 * CLOSE_UP / 2
+        loudest, half = time[np.abs(pressures).max(axis=0).argmax()], 1e3 * CLOSE_UP / 2
         middle = np.clip(loudest, min(half, time[-1] / 2), max(time[-1] - half, time[-1] / 2))
         seen = np.abs(time - middle) <= half
-        _pressures(close, time[seen], ears[:, seen])
-        _channels(spikes, cells, stimulus)
-        spikes.set_xlabel("time (ms)")
+        _pressures(close, time[seen], pressures[:, seen])
+        _channels(below, cells, dt, frequencies / 1e3)
+        below.set_xlabel("time (ms)")
     for axes in grid[:2, 0]:
         axes.set_ylabel("pressure (mPa)")
     grid[2, 0].set_ylabel("channel (kHz)")
     for axes in grid[2, 1:]:
         axes.set_yticklabels([])
     name_ears([grid[2, -1]])
-    ears = [Line2D([], [], color=colour) for colour in (LEFT, RIGHT)]
-    figure.legend(ears, ["left ear", "right ear"], loc="upper right", ncols=2)
+    lines = [Line2D([], [], color=colour) for colour in (LEFT, RIGHT)]
+    figure.legend(lines, ["left ear", "right ear"], loc="upper right", ncols=2)
     return figure
-
-
-def stimulus_examples(stimulus: Stimulus, seed: int) -> Figure:
-    """The first test sounds of a stimulus: eight tones, or four scenes."""
-    if isinstance(stimulus, SceneStimulus):
-        return scene_sounds(stimulus.draw(4, seed=seed), stimulus)
-    return spike_trains(stimulus.draw(8, seed=seed), stimulus)
 
 
 def _pressures(axes: Axes, time: np.ndarray, ears: np.ndarray) -> None:
@@ -82,24 +83,22 @@ def _pressures(axes: Axes, time: np.ndarray, ears: np.ndarray) -> None:
     axes.set_xlim(time[0], time[-1])
 
 
-def _channels(axes: Axes, spikes: np.ndarray, stimulus: SceneStimulus) -> None:
-    """Spikes [T, fibres], counted by channel and step of 2 ms."""
-    cochlea = stimulus.cochlea
-    per_bin = max(1, round(BIN / stimulus.dt))
+def _channels(axes: Axes, spikes: np.ndarray, dt: float, frequencies: np.ndarray) -> None:
+    """Spikes [T, fibres], counted by channel and step of 2 ms; frequencies of the channels in kHz."""
+    channels = len(frequencies)
+    per_bin = max(1, round(BIN / dt))
     n = len(spikes) // per_bin * per_bin or len(spikes)
     per_bin = min(per_bin, n)
-    counts = spikes[:n].reshape(n // per_bin, per_bin, 2 * cochlea.channels, -1).sum(axis=(1, 3))
-    channels = cochlea.channels
+    counts = spikes[:n].reshape(n // per_bin, per_bin, 2 * channels, -1).sum(axis=(1, 3))
     draw_cells(
         axes,
         counts.T,
-        (0, 1e3 * n * stimulus.dt, -0.5, 2 * channels - 0.5),
+        (0, 1e3 * n * dt, -0.5, 2 * channels - 0.5),
         cmap="Greys",
         vmin=0,
         vmax=np.percentile(counts, DARK) or 1,
     )
     axes.axhline(channels - 0.5, color=INK, lw=0.8)
-    frequencies = cochlea.centre_frequencies / 1e3
     shown = [f for f in SHOWN if frequencies[0] * 0.99 <= f <= frequencies[-1] * 1.01]
     places = np.interp(shown, frequencies, np.arange(channels)) if channels > 1 else np.zeros(len(shown))
     axes.set_yticks([*places, *(places + channels)], 2 * [f"{f:g}" for f in shown])

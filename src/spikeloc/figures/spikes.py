@@ -20,19 +20,21 @@ from spikeloc.figures.parts import (
     rgb,
     styled,
 )
-from spikeloc.stimuli import Sounds, ToneStimulus
 
 __all__ = ["hidden_rasters", "spike_trains"]
 
 
 @styled
-def spike_trains(sounds: Sounds, stimulus: ToneStimulus) -> Figure:
-    """Spike trains of the fibres of both ears, one panel for each sound. The seed's first picture, of eight sounds."""
-    ear = stimulus.fibres_per_ear
-    figure, panels = open_panels(len(sounds), columns=4, height=1.7)
-    for axes, spikes, angle in zip(panels, sounds.spikes.numpy(), np.rad2deg(sounds.angle.numpy()), strict=True):
+def spike_trains(angles: np.ndarray, spikes: np.ndarray, dt: float) -> Figure:
+    """Spike trains of the fibres of both ears, one panel for each sound. The seed's first picture, of eight sounds.
+
+    angles [B] are true IPDs; spikes boolean [B, T, N], the left ear's fibres first
+    """
+    ear = spikes.shape[2] // 2
+    figure, panels = open_panels(len(angles), columns=4, height=1.7)
+    for axes, shown, angle in zip(panels, spikes, angles, strict=True):
         colours = np.where(np.arange(2 * ear)[:, None] < ear, rgb(LEFT), rgb(RIGHT))
-        raster(axes, spikes, colours, stimulus.dt)
+        raster(axes, shown, colours, dt)
         axes.set_title(f"true IPD = {degrees(angle)}")
         axes.axhline(ear - 0.5, color=INK, lw=0.8)
     name_ears(panels[3::4] or panels[-1:])

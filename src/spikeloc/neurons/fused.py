@@ -68,8 +68,8 @@ def lif_layer(
         bin_steps,
         torch.is_grad_enabled(),
     )
-    sums, train, membrane = _Layer.apply(source, weights, call)  # type: ignore[no-untyped-call]
-    return LayerOutput(sums if time_weights is not None else None, train, membrane)
+    train, membrane, *sums = _Layer.apply(source, weights, call)  # type: ignore[no-untyped-call]
+    return LayerOutput(tuple(sums), train, membrane)
 
 
 def weighted_counts(spikes: Tensor | SpikeEvents, time_weights: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class _Call(NamedTuple):
 
 
 class _Layer(torch.autograd.Function):
-    """Spikes (or None, if they need no gradient), weights -> sums, spikes, membrane."""
+    """Spikes (or None, if they need no gradient), weights -> spikes, membrane, sums one by one."""
 
     @staticmethod
     def forward(ctx: Any, _source: Tensor | None, weights: Tensor, call: _Call) -> tuple[Tensor | None, ...]:
@@ -110,39 +110,52 @@ class _Layer(torch.autograd.Function):
         kept = _NOT_KEPT
         if call.recording and any(ctx.needs_input_grad):
             kept = room(*_kept_shape(events, slabs.shape[0]))
-        sums = torch.empty(events.n_sounds, call.time_weights.shape[0], n_neurons)
+        sums = np.empty((call.time_weights.shape[0], events.n_sounds, n_neurons), dtype=np.float32)
         n_bins = -(-events.n_steps // call.bin_steps)
         train = room(events.n_sounds, n_bins, n_neurons) if call.want_spikes else None
         membrane = room(*shape) if call.want_membrane else None
         over_sounds(
             kernels_lif.run, events.n_sounds, events.index, events.start, slabs.numpy(), call.decay,
             kernels_lif.RESET_CODES[call.neuron.reset], np.float32(call.neuron.floor), call.time_weights,
-            kept.numpy(), sums.numpy(), _array(train), call.bin_steps, _array(membrane), n_neurons,
+            kept.numpy(), sums, _array(train), call.bin_steps, _array(membrane), n_neurons,
         )  # fmt: skip
         ctx.call, ctx.n_neurons = call, n_neurons
         ctx.save_for_backward(slabs, kept)
         ctx.set_materialize_grads(False)
         if membrane is not None:
             ctx.mark_non_differentiable(membrane)
-        return sums, train, membrane
+        return train, membrane, *map(torch.from_numpy, sums)
 
     @staticmethod
-    def backward(ctx: Any, g_sums: Tensor | None, g_train: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, g_train: Tensor | None, _: None, *g_sums: Tensor | None) -> tuple[Tensor | None, ...]:
         _check_order()
         call, n_neurons = ctx.call, ctx.n_neurons
-        events, neuron, time_weights = call.events, call.neuron, call.time_weights
+        events, neuron = call.events, call.neuron
         slabs, kept = ctx.saved_tensors
-        if g_sums is None:
-            g_sums, time_weights = torch.empty(events.n_sounds, 0, n_neurons), time_weights[:0]
+        time_weights, g_totals = _arriving(g_sums, call.time_weights, (events.n_sounds, n_neurons))
         gradients = _Gradients(events, slabs, n_neurons, ctx.needs_input_grad[0])
         over_sounds(
             kernels_lif.run_back, events.n_sounds, events.index, events.start, slabs.numpy(), gradients.transposed,
             call.decay, kernels_lif.RESET_CODES[neuron.reset], np.float32(neuron.floor), neuron.reset_gradient,
             SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), time_weights, kept.numpy(),
-            g_sums.contiguous().numpy(), _array(g_train), call.bin_steps, gradients.sounds_in_chunk, gradients.chunks,
+            g_totals, _array(g_train), call.bin_steps, gradients.sounds_in_chunk, gradients.chunks,
             _array(gradients.inputs), n_neurons, chunk=gradients.sounds_in_chunk,
         )  # fmt: skip
         return gradients.inputs, gradients.weights(), None
+
+
+def _arriving(
+    g_sums: tuple[Tensor | None, ...], time_weights: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of the sums that have a gradient, the time weights [K, T] and the gradients [K, B, H]."""
+    arrived = [k for k, g in enumerate(g_sums) if g is not None]
+    if len(arrived) == 1:  # as in training
+        (k,) = arrived
+        return time_weights[k : k + 1], _array(g_sums[k])[np.newaxis]
+    gradients = np.empty((len(arrived), *shape), dtype=np.float32)
+    for place, k in enumerate(arrived):
+        gradients[place] = _array(g_sums[k])
+    return time_weights[arrived], gradients
 
 
 class _Trace(torch.autograd.Function):
@@ -246,7 +259,7 @@ def _check_order() -> None:
 
 
 def _check_weights(weights: Tensor) -> None:
-    if weights.device.type != "cpu" or weights.dtype != torch.float32 or weights.ndim != 2:
+    if not weights.is_cpu or weights.dtype != torch.float32 or weights.ndim != 2:
         raise ValueError(
             f"weights are {weights.dtype} of {weights.ndim} dimensions on {weights.device}; the fused engine computes "
             "with matrices of float32 on the CPU (the reference engine with any)"
@@ -256,7 +269,7 @@ def _check_weights(weights: Tensor) -> None:
 def _time_weights(time_weights: Tensor | None, n_steps: int) -> np.ndarray:
     if time_weights is None:
         return np.empty((0, n_steps), dtype=np.float32)
-    if time_weights.requires_grad or time_weights.device.type != "cpu" or time_weights.dtype != torch.float32:
+    if time_weights.requires_grad or not time_weights.is_cpu or time_weights.dtype != torch.float32:
         raise ValueError("time weights must be float32 on the CPU, without gradient, for the fused engine")
     if time_weights.ndim != 2 or time_weights.shape[1] != n_steps:
         raise ValueError(f"time weights have the shape {tuple(time_weights.shape)}; expected [sums, {n_steps}]")
@@ -277,7 +290,7 @@ def _events(spikes: Tensor | SpikeEvents, n_inputs: int) -> tuple[SpikeEvents, T
 def _compress(spikes: Tensor) -> SpikeEvents:
     """List the spikes of a tensor, axes batch, time, neuron; two spikes of a neuron in one step are listed twice."""
     n_sounds, n_steps, n_neurons = spikes.shape
-    if spikes.device.type != "cpu":
+    if not spikes.is_cpu:
         raise ValueError(
             f"spikes are on {spikes.device}; the fused engine computes on the CPU (the reference anywhere)"
         )

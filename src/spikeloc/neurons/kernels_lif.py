@@ -82,7 +82,7 @@ def run(
     floor          the lowest potential
     time_weights   [K, T]
     kept           see this module's description
-    sums           [sounds, K, H]
+    sums           [K, sounds, H]
     spikes         in bins of ``bin_steps``    [sounds, bins, H]
     membrane       [sounds, T, H]
     """
@@ -116,7 +116,7 @@ def run(
                     _copy_two(rows, SEGMENT, rows, 0)
             mask = first_lanes(n_neurons - block * LANES)
             for k in range(n_sums):
-                store_first(sums, (sound * n_sums + k) * n_neurons + block * LANES, mask, load(total, k))
+                store_first(sums, (k * sums.shape[1] + sound) * n_neurons + block * LANES, mask, load(total, k))
 
 
 @inlined
@@ -243,7 +243,7 @@ def run_back(
 ) -> None:
     """Gradients of sounds first to last; arrays of size zero are absent (coming in) or not wanted (going out).
 
-    g_sums, g_spikes     gradients of sums [sounds, K, H] and of spikes in bins [sounds, bins, H]
+    g_sums, g_spikes     gradients of sums [K, sounds, H] and of spikes in bins [sounds, bins, H]
     transposed, chunks   see :mod:`spikeloc.neurons.kernels_weights`
     g_inputs             [sounds, T, N]
     """
@@ -285,10 +285,10 @@ def run_back(
 @inlined
 def _gather_sums(g_sums: np.ndarray, sound: int, block: int, n_neurons: int, g_total: np.ndarray) -> None:
     """Copy one sound's gradient of sums, for one block of neurons, to g_total [K, 32]."""
-    n_sums = g_sums.shape[1]
+    n_sums, n_sounds = g_sums.shape[:2]
     mask = first_lanes(n_neurons - block * LANES)
     for k in range(n_sums):
-        store(g_total, k, load_first(g_sums, (sound * n_sums + k) * n_neurons + block * LANES, mask))
+        store(g_total, k, load_first(g_sums, (k * n_sounds + sound) * n_neurons + block * LANES, mask))
 
 
 @inlined

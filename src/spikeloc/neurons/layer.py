@@ -13,11 +13,11 @@ __all__ = ["LayerOutput"]
 class LayerOutput:
     """What was asked of a layer: B sounds, T time steps, H neurons, K weightings of time.
 
-    sums       spikes summed over time under each weighting    B K H
-    spikes     0 or 1, as numbers; in bins, their number       B T H, or B bins H
-    membrane   membrane potential before the reset             B T H
+    sums       spikes summed over time, for each weighting    K of B H
+    spikes     0 or 1, as numbers; in bins, their number      B T H, or B bins H
+    membrane   membrane potential before the reset            B T H
     """
 
-    sums: Tensor | None
+    sums: tuple[Tensor, ...]
     spikes: Tensor | None
     membrane: Tensor | None

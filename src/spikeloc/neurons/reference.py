@@ -42,7 +42,7 @@ def lif_layer(
     dt             time step                                          [s]
     time_weights   c; the sums a readout needs without a time axis    [1]   K T
 
-    Returns a LayerOutput: ``sums`` [B K H] if time_weights are given, ``spikes`` [B bins H] and ``membrane`` [B T H]
+    Returns a LayerOutput: ``sums`` [B H], one for each of time_weights, ``spikes`` [B bins H] and ``membrane`` [B T H]
     (v before the reset, without gradient) if wanted. Gradients flow to weights and to a tensor of spikes.
     """
     current = dense(spikes, weights) @ weights  # B T H
@@ -61,7 +61,7 @@ def lif_layer(
         s_before, s = s, s_new if neuron.reset_gradient else s_new.detach()
     train = torch.stack(trains, dim=1)
     return LayerOutput(
-        sums=None if time_weights is None else torch.einsum("kt,bth->bkh", time_weights.to(train), train),
+        sums=() if time_weights is None else torch.einsum("kt,bth->kbh", time_weights.to(train), train).unbind(),
         spikes=binned(train, bin_steps) if want_spikes else None,
         membrane=torch.stack(membranes, dim=1) if want_membrane else None,
     )

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -74,15 +75,19 @@ def bounds(stimulus: ToneStimulus, n_classes: int, *, process: Process = "bernou
     width = class_width(n_classes, stimulus.max_ipd)
     if n_sharing < 1:
         raise UserError(f"{n_sharing} sounds share a phase; it must be at least 1")
-    around = 2 * math.pi * (np.arange(PHASES) + 0.5) / PHASES
-    known = stimulus.phase == "fixed"
-    right = stimulus.max_ipd * (around / math.pi - 1) if known else around
-    variance = _mean_inverse(phase_information(stimulus, right, process=process))
-    if not known:
-        sharing = n_sharing if stimulus.phase == "per_dataset" else 1
-        variance += _mean_inverse(phase_information(stimulus, around, process=process)) / sharing
+    variance = _ear_variance(stimulus, process)
+    if stimulus.phase != "fixed":
+        variance += variance / (n_sharing if stimulus.phase == "per_dataset" else 1)
     sd = math.sqrt(variance)
     return Bounds(sd, sd * math.sqrt(2 / math.pi), gaussian_accuracy(sd, width, n_classes))
+
+
+@lru_cache(maxsize=16)
+def _ear_variance(stimulus: ToneStimulus, process: Process) -> float:
+    """Mean of 1 / J of one ear, over all phases, or over the range of angles where the other ear's phase is known."""
+    around = 2 * math.pi * (np.arange(PHASES) + 0.5) / PHASES
+    phase = stimulus.max_ipd * (around / math.pi - 1) if stimulus.phase == "fixed" else around
+    return _mean_inverse(phase_information(stimulus, phase, process=process))
 
 
 def phase_information(stimulus: ToneStimulus, phase: np.ndarray, *, process: Process = "bernoulli") -> np.ndarray:

@@ -15,7 +15,7 @@ accuracy than the class of the greatest posterior mass, nor a lower expected abs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,6 +64,16 @@ class Judgement:
     log_class: np.ndarray
     error: np.ndarray
 
+    @staticmethod
+    def join(parts: Sequence[Judgement]) -> Judgement:
+        """Judgements of several batches as one."""
+        return Judgement(
+            *(
+                np.concatenate([getattr(part, name) for part in parts])
+                for name in ("below", "log_density", "log_class", "error")
+            )
+        )
+
 
 class IdealObserver:
     """The best that any decoder can do with a stimulus's spikes.
@@ -106,19 +116,27 @@ class IdealObserver:
 
     def judge(self, spikes: Tensor | SpikeEvents, angle: Tensor) -> Judgement:
         """What the posteriors say about the true angles, radians [batch]. Raises UserError."""
+        return self.decide_and_judge(spikes, angle)[1]
+
+    def decide_and_judge(self, spikes: Tensor | SpikeEvents, angle: Tensor) -> tuple[Decision, Judgement]:
+        """What :meth:`decide` and :meth:`judge` give, from one look at the spikes. Raises UserError."""
         events = read_events(spikes, self.stimulus)
         true, label = angle.double().numpy(), class_of_angle(angle, self.n_classes, self.stimulus.max_ipd).numpy()
-        below, density, mass, error = np.zeros((4, events.n_sounds))
+        median, sd, below, density, mass, error = np.zeros((6, events.n_sounds))
+        likeliest = np.zeros(events.n_sounds, dtype=np.int64)
 
         def judge_some(sounds: np.ndarray, posterior: Posterior) -> None:
+            masses = posterior.class_mass(self.n_classes)
+            median[sounds], sd[sounds], likeliest[sounds] = posterior.median, posterior.sd, masses.argmax(axis=1)
             below[sounds], density[sounds] = posterior.below(true[sounds]), posterior.density_at(true[sounds])
-            mass[sounds] = posterior.class_mass(self.n_classes)[np.arange(len(sounds)), label[sounds]]
+            mass[sounds] = masses[np.arange(len(sounds)), label[sounds]]
             error[sounds] = posterior.mean - true[sounds]
 
         self._each(events, judge_some)
         # No more certain than a double-precision number can say.
         density, mass = (np.maximum(each, np.finfo(float).tiny) for each in (density, mass))
-        return Judgement(below, np.log(density), np.log(mass), error)
+        decision = Decision(torch.from_numpy(median), torch.from_numpy(likeliest), torch.from_numpy(sd))
+        return decision, Judgement(below, np.log(density), np.log(mass), error)
 
     def localise(self, spikes: Tensor | SpikeEvents) -> Tensor:
         """Posterior medians in radians, [batch]; positive on the right."""
@@ -180,7 +198,9 @@ class IdealObserver:
             held, posterior = near_peak.posterior(part.sounds(first, last), ears.part(first, last))
             if len(held) > 0:
                 use(before + first + held, posterior)
-            for sound in np.setdiff1d(np.arange(first, last), first + held).tolist():
+            others = np.ones(last - first, dtype=np.bool_)
+            others[held] = False
+            for sound in (first + np.flatnonzero(others)).tolist():
                 use(np.array([before + sound]), self._whole_circle(part.sounds(sound, sound + 1), None))
 
     def _whole_circles(self, events: SpikeEvents, use: Use) -> None:

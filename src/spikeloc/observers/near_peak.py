@@ -125,7 +125,8 @@ class NearPeak:
         held = np.flatnonzero((size > 0) & ~around)
         width = int(size[held].max(initial=1))
         angle = (first[held, None] + np.arange(-AROUND, width + AROUND)) * self.spacing
-        padded = np.pad(density[held, :width], ((0, 0), (AROUND, AROUND)))
+        padded = np.zeros(angle.shape)
+        padded[:, AROUND:-AROUND] = density[held, :width]
         return held, Posterior(angle, padded, self.stimulus.max_ipd)
 
     @property

@@ -60,9 +60,9 @@ class Posterior:
     def _below_angle(self, angle: np.ndarray) -> np.ndarray:
         """The integral up to angles [k] or [batch, k] within the range: [batch, k]; Hermite's cubic between points."""
         cell, s = self._cell(angle)
-        cell = np.broadcast_to(cell, (len(self.density), angle.shape[-1]))
-        low, high = np.take_along_axis(self._below, cell, 1), np.take_along_axis(self._below, cell + 1, 1)
-        f0, f1 = np.take_along_axis(self.density, cell, 1), np.take_along_axis(self.density, cell + 1, 1)
+        sound, after = np.arange(len(self.density))[:, None], cell + 1
+        low, high = self._below[sound, cell], self._below[sound, after]
+        f0, f1 = self.density[sound, cell], self.density[sound, after]
         slopes = s * (1 - s) ** 2 * f0 - s**2 * (1 - s) * f1
         below: np.ndarray = np.clip(low + (high - low) * s**2 * (3 - 2 * s) + slopes, low, high)
         return below
@@ -85,8 +85,8 @@ class Posterior:
 
     def quantile(self, probability: float) -> np.ndarray:
         """The angle below which this much of the probability lies: [batch] radians."""
-        ends = self._below_angle(self._ends)
-        target = ends[:, 0] + probability * (ends[:, 1] - ends[:, 0])
+        least, most = self._below_ends
+        target = least + probability * (most - least)
         last = self.angle.shape[-1] - 3
         cell = np.clip((self._below[:, 1:-1] <= target[:, None]).sum(axis=1), 1, last)
         row = np.arange(len(target))
@@ -101,8 +101,8 @@ class Posterior:
 
     def below(self, angle: np.ndarray) -> np.ndarray:
         """Probability below an angle of each sound, radians [batch]: [batch]."""
-        low, at, high = (self._below_angle(each)[:, 0] for each in (self._ends[:1], angle[:, None], self._ends[1:]))
-        share: np.ndarray = np.clip((at - low) / (high - low), 0, 1)
+        low, high = self._below_ends
+        share: np.ndarray = np.clip((self._below_angle(angle[:, None])[:, 0] - low) / (high - low), 0, 1)
         return share
 
     def density_at(self, angle: np.ndarray) -> np.ndarray:
@@ -112,17 +112,18 @@ class Posterior:
         """
         cell, s = self._cell(angle[:, None])
         cell, s = np.broadcast_to(np.clip(cell, 1, self.angle.shape[-1] - 3), (len(angle), 1)), s[:, 0]
-        f = [np.take_along_axis(self.density, cell + shift, 1)[:, 0] for shift in (-1, 0, 1, 2)]
+        f = [self.density[np.arange(len(angle)), cell[:, 0] + shift] for shift in (-1, 0, 1, 2)]
         outer = s * (s - 1) * ((2 - s) * f[0] + (s + 1) * f[3]) / 6
         inner = (s + 1) * (s - 2) * ((s - 1) * f[1] - s * f[2]) / 2
         density = np.maximum(outer + inner, 0)
-        low, high = self._below_angle(self._ends).T
+        low, high = self._below_ends
         at: np.ndarray = density / ((high - low) * self.spacing)
         return at
 
-    @property
-    def _ends(self) -> np.ndarray:
-        return np.array([-self.limit, self.limit])
+    @cached_property
+    def _below_ends(self) -> np.ndarray:
+        """The integral up to either end of the range: [2, batch]."""
+        return self._below_angle(np.array([-self.limit, self.limit])).T
 
     @cached_property
     def median(self) -> np.ndarray:
@@ -165,6 +166,8 @@ class Posterior:
         weights = np.ones_like(grids)
         # The density is nothing at the ends of a grid that does not reach those of the range.
         cut = (grids[:, 0] < -self.limit) | (grids[:, -1] > self.limit)
+        if not cut.any():
+            return weights
         (low, after_low), (high, after_high) = (
             (cell[cut], s[cut]) for cell, s in (self._cell(np.array([end])) for end in (-self.limit, self.limit))
         )

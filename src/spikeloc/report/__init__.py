@@ -1,6 +1,5 @@
 """The report: run -> report.html, one file with everything in it, and its pictures as figures/*.png."""
 
-from spikeloc.report.page import report, write_report
-from spikeloc.report.pictures import pictures
+from spikeloc.report.page import begin_report, go_on_with_report, report, write_report
 
-__all__ = ["pictures", "report", "write_report"]
+__all__ = ["begin_report", "go_on_with_report", "report", "write_report"]

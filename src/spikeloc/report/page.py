@@ -12,16 +12,16 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from spikeloc import figures
+from spikeloc.drawing import Drawer
 from spikeloc.errors import UserError
 from spikeloc.recipe import Recipe, shipped_recipes
 from spikeloc.report.html import table
-from spikeloc.report.pictures import Metrics, history_of, pictures
+from spikeloc.report.pictures import Metrics, history_of, pictures_of_network, pictures_of_scores
 from spikeloc.report.scores import certainty, comparison, measures, scores, thresholds
 from spikeloc.report.words import others, result, stimulus_table, task
 from spikeloc.runs import Run
 
-__all__ = ["report", "write_report"]
+__all__ = ["begin_report", "go_on_with_report", "report", "write_report"]
 
 ON_PAGE = 0.83  # of a picture's pixels: what fills the width of the page
 READ_BY = {"mean": "mean potential", "max": "highest potential", "count": "number of spikes"}
@@ -32,11 +32,33 @@ def report(run: Run) -> Path:
     return write_report(run, run.metrics)
 
 
-def write_report(run: Run, metrics: Metrics) -> Path:
-    """Draw a run's pictures and write its report. Raises UserError if the run lacks something or cannot be written."""
+def begin_report(run: Run, drawer: Drawer, seed: int | None = None) -> None:
+    """Hand over those pictures of a finished run that need no score, so that they are drawn while it is made.
+
+    seed   of the example sounds: by default that of the run's score, or what it will be
+    """
+    if seed is None:
+        seed = run.metrics["seed"] if run.has("metrics.json") else run.recipe.seed
+    drawer.draw(pictures_of_network(run, seed))
+
+
+def go_on_with_report(run: Run, drawer: Drawer, metrics: Metrics) -> None:
+    """Hand over the pictures of those metrics that are final."""
+    drawer.draw(pictures_of_scores(run, metrics))
+
+
+def write_report(run: Run, metrics: Metrics, drawer: Drawer | None = None) -> Path:
+    """Draw a run's pictures and write its report. Raises UserError if the run lacks something or cannot be written.
+
+    drawer   to which :func:`begin_report` has handed the first pictures, and which may have got some of the others from
+             :func:`go_on_with_report`; by default all are drawn here
+    """
     environment = _environment(run)
-    drawn = pictures(run, metrics)
-    files = {name: figures.save(drawn.pop(name)) for name in list(drawn)}
+    if drawer is None:
+        drawer = Drawer()
+        begin_report(run, drawer, metrics["seed"])
+    go_on_with_report(run, drawer, metrics)
+    files = drawer.finished()
     page = _page(run, metrics, files, environment)
     for name, png in files.items():
         run.write(f"figures/{name}.png", png)
