@@ -98,6 +98,8 @@ class NetworkSettings(Settings):
     layer_steps: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = ()
     """How many time steps of the stimulus a step of each hidden layer takes, beginning with 1, each a multiple of the
     one before; left out, 1. Slow layers, which need not look as often, cost less."""
+    tonic: bool = False
+    """Neurons of the second and of further hidden layers also receive a constant current, each its own."""
     engine: EngineName = "fused"
     """`fused`: compiled loops for the CPU that follow the spikes; `reference`: plain PyTorch, any device."""
 
@@ -197,7 +199,8 @@ class Network(nn.Module):
             size = n_out // len(self.channels)
             parts = [None if fibres is None else fibres.some(channel) for channel in self.channels]
             return torch.stack([self._matrix(0, self.channels.shape[1], size, generator, part) for part in parts])
-        return self._matrix(depth, n_in, n_out, generator, fibres)
+        weights = self._matrix(depth, n_in, n_out, generator, fibres)
+        return torch.cat([weights, torch.zeros(1, n_out)]) if self._has_tonic(depth) else weights
 
     def _matrix(
         self, depth: int, n_in: int, n_out: int, generator: torch.Generator, fibres: Fibres | None
@@ -211,8 +214,10 @@ class Network(nn.Module):
         return uniform_weights(n_in, n_out, n_out if kind == "fan_out" else n_in, gain, generator)
 
     def matrix(self, depth: int) -> Tensor:
-        """The weights of a layer, [inputs, neurons], zeros where none is connected to none; without gradient."""
+        """The weights of a layer's inputs, [inputs, neurons], zeros where none is connected; without gradient."""
         weights = self.weights[depth].detach()
+        if self._has_tonic(depth):
+            return weights[:-1]
         if depth > 0 or self.channels is None:
             return weights
         n_channels, n_in, n_out = weights.shape
@@ -258,6 +263,9 @@ class Network(nn.Module):
         self, engine: Engine, x: Tensor | SpikeEvents, weights: Tensor, depth: int, neuron: LIF, **wanted: Any
     ) -> LayerOutput:
         dt = self.dt * self.steps[depth]
+        if self._has_tonic(depth):
+            assert isinstance(x, Tensor)
+            x = torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=-1)  # spikes in every step
         if depth > 0 or self.channels is None:
             return engine.lif_layer(x, weights, neuron, dt, **wanted)
         each: Sequence[Tensor | SpikeEvents]
@@ -265,6 +273,10 @@ class Network(nn.Module):
         return joined(
             [engine.lif_layer(part, own, neuron, dt, **wanted) for part, own in zip(each, weights, strict=True)]
         )
+
+    def _has_tonic(self, depth: int) -> bool:
+        """Whether a layer's last weights are of its constant current, per step, and not of an input."""
+        return self.settings.tonic and 0 < depth < len(self.settings.hidden)
 
     def _sums(self, n_steps: int, layer_steps: int, like: Tensor) -> Tensor:
         """The two sums over time of a layer's spikes, in steps of its own."""

@@ -69,10 +69,13 @@ class TrainingSettings(Settings):
     """Step size of Adam."""
     schedule: Literal["constant", "cosine"] = "constant"
     """The step size over training: constant, or falling to zero along half a cosine."""
-    begin: Literal["weights", "least_squares"] = "weights"
-    """How training begins: from the initial weights, or with output weights solved for by least squares."""
+    begin: Literal["weights", "least_squares", "rates"] = "weights"
+    """How training begins: from the initial weights; with output weights solved for by least squares; or, before that,
+    with the second hidden layer trained as rectifiers that read the first one's spike counts (`rates`)."""
     begin_sounds: Positive = 16_384
-    """Sounds that these output weights are solved for."""
+    """Sounds that training begins with in these ways."""
+    begin_epochs: Positive = 20
+    """Passes over them with `rates`."""
     averaging: int = Field(0, ge=0)
     """Batches over which the weights are averaged, for validation and for the result; 0 takes them as they are."""
     validation_sounds: int = Field(2048, ge=0)

@@ -26,7 +26,8 @@ from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import StimulusWarning, UserError
 from spikeloc.network import Activity, Network
 from spikeloc.optimiser import Adam
-from spikeloc.randomness import permutation
+from spikeloc.randomness import permutation, torch_generator
+from spikeloc.rate_network import fit_second_layer
 from spikeloc.recipe import Recipe, TrainingSettings
 from spikeloc.runs import Run, build_network, read_safetensors, write_safetensors
 from spikeloc.stimuli import Sounds
@@ -35,6 +36,8 @@ __all__ = ["Watch", "train"]
 
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
+BEGIN_BATCH = 64
+MOST_SOLVED = 2**15  # sounds that output weights are solved for
 
 
 class Watch:
@@ -267,7 +270,7 @@ def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     network = build_network(recipe).to(device)
     state = _State(network, Adam(network.parameters()))
     if not run.has(CHECKPOINT):
-        if recipe.training.begin == "least_squares":
+        if recipe.training.begin != "weights":
             _begin(recipe, network)
         return state
     tensors, about = read_safetensors(run.path / CHECKPOINT, run.read(CHECKPOINT))
@@ -281,11 +284,18 @@ def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
 
 
 def _begin(recipe: Recipe, network: Network) -> None:
-    """Output weights by least squares, on sounds of a stream of their own."""
-    indices = np.arange(recipe.training.begin_sounds, dtype=np.int64)
-    batches = batches_of(recipe.stimulus, indices, 256, seed=recipe.seed, stream="begin")
+    """Weights by least squares, on sounds of a stream of their own; before that, the second layer's, if asked for."""
+    settings = recipe.training
+
+    def batches(n: int) -> Iterator[Sounds]:
+        indices = np.arange(n, dtype=np.int64)
+        return batches_of(recipe.stimulus, indices, BEGIN_BATCH, seed=recipe.seed, stream="begin")
+
     with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
-        fit_output(network, recipe.readout, batches, recipe.stimulus.limit)
+        if settings.begin == "rates":
+            generator = torch_generator(recipe.seed, "rates")
+            fit_second_layer(network, batches(settings.begin_sounds), settings.begin_epochs, generator)
+        fit_output(network, recipe.readout, batches(min(settings.begin_sounds, MOST_SOLVED)), recipe.stimulus.limit)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
