@@ -58,6 +58,14 @@ class TrainingDisplay(Watch):
             self.bar.start()
             self.task = self.bar.add_task(self._title(epochs_done), total=self.epochs, completed=epochs_done, state="")
 
+    def beginning(self, what: str, done: int, total: int) -> None:
+        """Move the bar, and say what happens before the first epoch."""
+        if self.task is not None:
+            state = f"{done} of {total} {what}"
+            self.bar.update(self.task, description="beginning", completed=0, state=state)
+        elif done == total:
+            self.console.print(f"beginning: {total} {what} done")
+
     def first_loss(self, expected: float, seen: float) -> None:
         """The first batch's loss beside that of a network that says nothing."""
         formula = {"class": " = ln classes", "angle": " = 1/3", "direction": " = ln 2π"}[self.readout]

@@ -17,7 +17,7 @@ decay (Loshchilov & Hutter 2019), counts varied by normal noise of a fifth of s.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +32,21 @@ __all__ = ["fit_second_layer"]
 BATCH = 64
 RATE, DECAY = 2e-3, 0.05  # of the step and of the weights
 NOISE = 0.2  # of a count's standard deviation
-BUSY, ROOM = 0.99, 0.6  # of sounds, a neuron spikes in less than this part of all steps
+BUSY, ROOM = 0.99, 0.6  # in this part of the sounds, a neuron spikes in less than that part of all steps
+SILENT = 1e-3  # a rectifier that says less than this has nothing to be scaled by
 
 
-def fit_second_layer(network: Network, sounds: Iterable[Sounds], epochs: int, generator: torch.Generator) -> None:
+def fit_second_layer(
+    network: Network,
+    sounds: Iterable[Sounds],
+    epochs: int,
+    generator: torch.Generator,
+    passed: Callable[[int], None],
+) -> None:
     """Set the weights of the second hidden layer, the last one, of a network with two and tonic currents.
+
+    epochs    passes over the sounds' spike counts
+    passed    is told after each pass how many are done
 
     Raises UserError for other networks.
     """
@@ -49,11 +59,11 @@ def fit_second_layer(network: Network, sounds: Iterable[Sounds], epochs: int, ge
     counts, targets, n_steps = _counts(network, sounds)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        hidden, mean, deviation = _trained(counts, targets, settings.hidden[1], epochs)
+        hidden, mean, deviation = _trained(counts, targets, settings.hidden[1], epochs, passed)
     weights = hidden.weight.detach().T / deviation[:, None]  # [first layer, second layer]
     offset = hidden.bias.detach() - mean @ weights
-    most = torch.quantile(counts[: 2**14] @ weights + offset, BUSY, dim=0).clamp(min=1e-6)
-    gain = ROOM * n_steps / most
+    most = torch.quantile(counts[: 2**14] @ weights + offset, BUSY, dim=0)
+    gain = ROOM * n_steps / torch.where(most > SILENT, most, 1.0)
     with torch.no_grad():
         network.weights[1].copy_(torch.cat([weights * gain, (offset * gain / n_steps)[None]]))
 
@@ -70,23 +80,26 @@ def _counts(network: Network, sounds: Iterable[Sounds]) -> tuple[Tensor, Tensor,
     return torch.cat(counts), torch.stack([angle.cos(), angle.sin()], dim=1), n_steps
 
 
-def _trained(counts: Tensor, targets: Tensor, n_hidden: int, epochs: int) -> tuple[nn.Linear, Tensor, Tensor]:
+def _trained(
+    counts: Tensor, targets: Tensor, n_hidden: int, epochs: int, passed: Callable[[int], None]
+) -> tuple[nn.Linear, Tensor, Tensor]:
     """The layer of rectifiers, and the mean and standard deviation of its inputs."""
     mean, deviation = counts.mean(dim=0), counts.std(dim=0).clamp(min=1e-3)
     hidden, output = nn.Linear(counts.shape[1], n_hidden), nn.Linear(n_hidden, 2)
     optimiser = Adam([*hidden.parameters(), *output.parameters()])
     step, steps = 0, epochs * math.ceil(len(counts) / BATCH)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(counts)).split(BATCH):
+    for epoch in range(epochs):
+        for chosen in torch.split(torch.randperm(len(counts)), BATCH):
             x = (counts[chosen] - mean) / deviation
             x += NOISE * torch.randn_like(x)
             loss = (output(hidden(x).relu()) - targets[chosen]).square().mean()
             rate = RATE * (1 + math.cos(math.pi * step / steps)) / 2
             step += 1
             optimiser.clear()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             with torch.no_grad():
                 for parameter in optimiser.parameters:
                     parameter.mul_(1 - rate * DECAY)
             optimiser.step(rate)
+        passed(epoch + 1)
     return hidden, mean, deviation

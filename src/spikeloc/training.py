@@ -46,6 +46,9 @@ class Watch:
     def started(self, recipe: Recipe, device: str, epochs_done: int) -> None:
         """Training begins, or continues after some epochs."""
 
+    def beginning(self, what: str, done: int, total: int) -> None:
+        """Before the first epoch: so many of the sounds, or passes, of a way to begin are done."""
+
     def first_loss(self, expected: float, seen: float) -> None:
         """Loss of the first batch, beside that of a network that knows nothing."""
 
@@ -93,6 +96,9 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, watch: Watch
         return run
     state = _restore(run, recipe, device)
     watch.started(recipe, str(device), state.epoch)
+    if recipe.training.begin != "weights" and not run.has(CHECKPOINT):
+        _begin(recipe, state.network, watch)
+        _save(run, state)
     # The reference engine's products are large; beside the fused engine PyTorch has little to do.
     with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
         reason = _train_epochs(run, recipe, state, watch)
@@ -263,15 +269,14 @@ def _save(run: Run, state: _State) -> None:
     tensors |= {f"adam/{name}": value for name, value in state.optimiser.state().items()}
     about = {"history": state.history, "best_epoch": state.best_epoch, "best_loss": state.best_loss}
     write_safetensors(run.path / CHECKPOINT, tensors, about)
-    run.write("history.csv", history_csv(state.history))
+    if state.history:
+        run.write("history.csv", history_csv(state.history))
 
 
 def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     network = build_network(recipe).to(device)
     state = _State(network, Adam(network.parameters()))
     if not run.has(CHECKPOINT):
-        if recipe.training.begin != "weights":
-            _begin(recipe, network)
         return state
     tensors, about = read_safetensors(run.path / CHECKPOINT, run.read(CHECKPOINT))
     state.history, state.best_epoch, state.best_loss = about["history"], about["best_epoch"], about["best_loss"]
@@ -283,18 +288,28 @@ def _restore(run: Run, recipe: Recipe, device: torch.device) -> _State:
     return state
 
 
-def _begin(recipe: Recipe, network: Network) -> None:
+def _begin(recipe: Recipe, network: Network, watch: Watch) -> None:
     """Weights by least squares, on sounds of a stream of their own; before that, the second layer's, if asked for."""
     settings = recipe.training
 
     def batches(n: int) -> Iterator[Sounds]:
-        indices = np.arange(n, dtype=np.int64)
-        return batches_of(recipe.stimulus, indices, BEGIN_BATCH, seed=recipe.seed, stream="begin")
+        indices, done = np.arange(n, dtype=np.int64), 0
+        for sounds in batches_of(recipe.stimulus, indices, BEGIN_BATCH, seed=recipe.seed, stream="begin"):
+            yield sounds
+            done += len(sounds)
+            watch.beginning("sounds", done, n)
 
     with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
         if settings.begin == "rates":
             generator = torch_generator(recipe.seed, "rates")
-            fit_second_layer(network, batches(settings.begin_sounds), settings.begin_epochs, generator)
+            epochs = settings.begin_epochs
+            fit_second_layer(
+                network,
+                batches(settings.begin_sounds),
+                epochs,
+                generator,
+                lambda done: watch.beginning("passes", done, epochs),
+            )
         fit_output(network, recipe.readout, batches(min(settings.begin_sounds, MOST_SOLVED)), recipe.stimulus.limit)
 
 
