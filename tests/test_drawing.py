@@ -52,6 +52,14 @@ def test_pictures_are_drawn_here_if_the_other_process_dies(when, expected):
         assert drawer.finished() == expected
 
 
+def test_pictures_are_drawn_here_if_no_process_can_be_had(expected, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/no/such/python")
+    with Drawer() as drawer:
+        assert drawer._process is None
+        drawer.draw(PICTURES | LATER)
+        assert drawer.finished() == expected
+
+
 def test_a_drawer_that_is_not_asked_leaves_no_process_behind():
     with Drawer() as drawer:
         drawer.draw(PICTURES)

@@ -62,9 +62,9 @@ class Drawer:
         self._connection: Connection | None = None
 
     def __enter__(self) -> Drawer:
-        if _processors() > 1 and os.name == "posix":
+        if _processors() > 1 and os.name == "posix" and sys.executable:
             self._connection, other_end = Pipe()
-            with other_end:
+            with other_end, suppress(OSError):
                 self._process = _start(other_end.fileno())
         return self
 
