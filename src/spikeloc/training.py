@@ -37,7 +37,7 @@ __all__ = ["Watch", "train"]
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 BEGIN_BATCH = 64
-MOST_SOLVED = 2**15  # sounds that output weights are solved for
+FEW = 2**13  # sounds that output weights are solved for where the second layer was trained before
 
 
 class Watch:
@@ -310,7 +310,8 @@ def _begin(recipe: Recipe, network: Network, watch: Watch) -> None:
                 generator,
                 lambda done: watch.beginning("passes", done, epochs),
             )
-        fit_output(network, recipe.readout, batches(min(settings.begin_sounds, MOST_SOLVED)), recipe.stimulus.limit)
+        solved = min(settings.begin_sounds, FEW) if settings.begin == "rates" else settings.begin_sounds
+        fit_output(network, recipe.readout, batches(solved), recipe.stimulus.limit)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

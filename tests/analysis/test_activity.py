@@ -81,3 +81,13 @@ def test_examples_come_from_different_classes(observer_of, classes):
     examples = example_activity(*observer_of(readout__classes=classes), n=6, seed=0)
     assert len(examples.angle) == min(classes, 6)
     assert torch.unique(torch.from_numpy(examples.angle)).numel() == len(examples.angle)
+
+
+def test_spikes_of_a_slow_layer_are_shown_where_its_steps_begin(observer_of):
+    observer, stimulus = observer_of(network__hidden=(5, 4), network__layer_steps=(1, 5), network__weight_gain=5.0)
+    examples = example_activity(observer, stimulus, n=3, seed=5)
+    assert examples.hidden[1].shape == (3, 25, 4)
+    assert examples.hidden[1].any()
+    between = np.delete(examples.hidden[1], np.arange(0, 25, 5), axis=1)
+    assert not between.any()
+    assert examples.trace.shape[1] == 25

@@ -23,6 +23,7 @@ NOISE = SourceSettings(kinds=("white noise",))
 EVERYTHING = {
     "heads": ("spherical", "kemar"),
     "head_sizes": (0.9, 1.1),
+    "varied": 0.5,
     "noisy": 0.5,
     "accompanied": 0.5,
     "reverberant": 0.5,
@@ -206,6 +207,22 @@ def test_heads_and_their_sizes_are_drawn(monkeypatch):
     assert scene._head("spherical", 1.1).itd(1.0) == pytest.approx(1.1 * load_head("spherical").itd(1.0), rel=0.03)
 
 
+def test_a_share_is_heard_through_variations_of_the_head(monkeypatch):
+    asked = []
+    real = scene._varied_head
+    monkeypatch.setattr(scene, "_varied_head", lambda *a: (asked.append(a), real(*a))[1])
+    kept = pressures(head_sizes=(1.0,), count=40)
+    assert not asked
+    found = pressures(head_sizes=(1.0,), varied=0.5, varied_sizes=(1.1, 1.2), varied_gain=2.0, count=40)
+    assert 18 <= len(asked) <= 42
+    assert {(name, *rest) for name, _, *rest in asked} == {("spherical", (1.1, 1.2), 2.0)}
+    assert len({number for _, number, *_ in asked}) > 12
+    assert all(0 <= number < scene.VARIATIONS for _, number, *_ in asked)
+    same = sum(np.array_equal(one, other) for one, other in zip(kept, found, strict=True))
+    assert same == len(KEYS) - len(asked)  # nothing else about a sound changes
+    assert real("spherical", 3, (1.1, 1.2), 2.0) is real("spherical", 3, (1.1, 1.2), 2.0)
+
+
 # ---- spikes ----------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +361,9 @@ def test_every_scene_survives_a_recipe(stimulus):
         ({"duration": "1 us"}, "choose between 1 and 1000000 steps"),
         ({"duration": "200 s"}, "choose between 1 and 1000000 steps"),
         ({"lead_in": "0.5 ms"}, "shorter than the cochlea's longest_delay 0.9 ms; make it at least as long"),
+        ({"varied": -0.1}, "varied"),
+        ({"varied_sizes": [1.2, 0.9]}, "varied_sizes goes from 1.2 to 0.9; give the smaller one first"),
+        ({"varied_gain": "-1 dB"}, "choose a spread between 0 dB and 20 dB"),
         ({"max_azimuth": "190 deg"}, "max_azimuth"),
         ({"moving": "10"}, "has no unit"),
         ({"source": {"kinds": ["violin"]}}, "kinds"),

@@ -114,6 +114,19 @@ def example_activity(observer: TrainedObserver, stimulus: Stimulus, *, n: int = 
     return Examples(
         angle=sounds.angle.numpy(),
         estimate=observer.readout.decide(activity, observer.limit).angle.numpy(),
-        hidden=tuple(layer.spikes.numpy() > 0 for layer in activity.hidden if layer.spikes is not None),
+        hidden=tuple(
+            _in_time(layer.spikes.numpy() > 0, steps, activity.trace.shape[1])
+            for layer, steps in zip(activity.hidden, observer.network.steps, strict=True)
+            if layer.spikes is not None
+        ),
         trace=(activity.trace * observer.readout.scale).numpy(),
     )
+
+
+def _in_time(spikes: np.ndarray, steps: int, n_steps: int) -> np.ndarray:
+    """Spikes of a layer that takes several time steps at once, each in the first of them: [B, bins, H] -> [B, T, H]."""
+    if steps == 1:
+        return spikes
+    found = np.zeros((len(spikes), n_steps, spikes.shape[2]), dtype=np.bool_)
+    found[:, ::steps] = spikes
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 from spikeloc.compiled import kernel
 from spikeloc.compiled.lanes import LANES, fill, inlined, load, lowest_bit, mask_bits, store
 from spikeloc.randomness import word
-from spikeloc.stimuli.thinning_marks import FULL, MORE, ROWS, list_rows
+from spikeloc.stimuli.marks import FULL, MORE, ROWS, list_rows
 
 __all__ = ["STATES", "draw_nerve", "hear", "hear_all"]
 
@@ -125,7 +125,7 @@ def draw_nerve(
     process of its own, independent of the others, and at least one event in a step with the probability 1 - exp(-h).
     An event is a spike after the fibre's delay, unless the fibre is refractory then. The cost follows the spikes.
 
-    neurons   see :func:`~spikeloc.stimuli.thinning_marks.byte_neurons`
+    neurons   see :func:`~spikeloc.stimuli.marks.byte_neurons`
     rooms     where each sound's room begins in staged    [B + 1]
     sizes     spikes of each sound, or FULL               [B]
     start     start[row + 1] counts a sound's spikes up to that row

@@ -11,7 +11,7 @@ from spikeloc.errors import UserError
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli.cochlea import CochleaSettings, design
 from spikeloc.stimuli.kernels_cochlea import STATES, draw_nerve, hear_all
-from spikeloc.stimuli.thinning_marks import FULL, byte_neurons, move
+from spikeloc.stimuli.marks import FULL, byte_neurons, move
 
 __all__ = ["firing_rates", "nerve_spikes"]
 

@@ -9,7 +9,7 @@ sparse    looks at candidates, a little more than there are spikes (:mod:`spikel
 In both, a bin spikes if a uniform number is less than a known function of its probability p. The number's first bits
 are compared with tables of bounds of p (:mod:`spikeloc.stimuli.thinning_cells`); its other bits, and p itself, are
 worked out only where that cannot decide. So the cost does not depend on the law, and yet every probability is exact to
-2^-31 and better. Spikes are first marked as bits, then listed (:mod:`spikeloc.stimuli.thinning_marks`).
+2^-31 and better. Spikes are first marked as bits, then listed (:mod:`spikeloc.stimuli.marks`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.thinning_cells import cell_bounds, expected_spikes, in_turns, to_cells
 from spikeloc.stimuli.thinning_dense import DenseTables, dense_tables, draw_dense
-from spikeloc.stimuli.thinning_marks import FULL, MORE, move
+from spikeloc.stimuli.marks import FULL, MORE, move
 from spikeloc.stimuli.thinning_sparse import draw_sparse
 from spikeloc.stimuli.thinning_sparse_tables import SparseTables, sparse_tables
 
