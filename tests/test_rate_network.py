@@ -97,11 +97,11 @@ def test_it_leaves_the_global_generator_alone():
     "values", [{"hidden": (32,), "tau": 2e-3, "layer_steps": ()}, {"tonic": False}, {"reset": "zero"}]
 )
 def test_other_networks_are_refused(values):
-    with pytest.raises(UserError, match="two hidden layers, network.tonic = true and network.reset = 'subtract'"):
+    with pytest.raises(UserError, match=r"two hidden layers, network\.tonic = true and network\.reset = 'subtract'"):
         fit(network(**values))
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     pass
 
 
@@ -112,8 +112,8 @@ class Interrupted(Watch):
     def beginning(self, what, done, total):
         self.begun.append((what, done, total))
 
-    def batch(self, epoch, done, total):
-        raise Interruption
+    def batch(self, *_):
+        raise InterruptionError
 
 
 def test_training_begins_so_once_and_goes_on_from_there(tmp_path):
@@ -128,12 +128,12 @@ def test_training_begins_so_once_and_goes_on_from_there(tmp_path):
         },
     )  # fmt: skip
     watch = Interrupted()
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         train(recipe, tmp_path / "one", watch=watch)
     assert ("sounds", 256, 256) in watch.begun
     assert ("passes", 2, 2) in watch.begun
     again = Interrupted()
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         train(recipe, tmp_path / "one", resume=True, watch=again)
     assert again.begun == []  # what it had begun with was kept
     resumed = train(recipe, tmp_path / "one", resume=True).network()

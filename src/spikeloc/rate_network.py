@@ -6,7 +6,7 @@ Rueckauer et al. 2017). Rectifiers are trained without time, on counts that are 
 
     minimise  mean |V' max(0, U' (n - m) / s + b) - (cos angle, sin angle)|^2        n the first layer's spike counts
 
-with m and s the mean and standard deviation of each count, which are what makes gradients reach every weight. Then
+with m and s the mean and standard deviation (one spike at least) of each count, which are what makes gradients reach every weight. Then
 
     weights = g U / s      current in each of T steps = g (b - m' (U / s)) / T
 
@@ -33,6 +33,7 @@ BATCH = 64
 RATE, DECAY = 2e-3, 0.05  # of the step and of the weights
 NOISE = 0.2  # of a count's standard deviation
 BUSY, ROOM = 0.99, 0.6  # in this part of the sounds, a neuron spikes in less than that part of all steps
+LEAST = 1.0  # spike: a neuron that hardly ever does must not be given weights that make up for it
 SILENT = 1e-3  # a rectifier that says less than this has nothing to be scaled by
 
 
@@ -84,7 +85,7 @@ def _trained(
     counts: Tensor, targets: Tensor, n_hidden: int, epochs: int, passed: Callable[[int], None]
 ) -> tuple[nn.Linear, Tensor, Tensor]:
     """The layer of rectifiers, and the mean and standard deviation of its inputs."""
-    mean, deviation = counts.mean(dim=0), counts.std(dim=0).clamp(min=1e-3)
+    mean, deviation = counts.mean(dim=0), counts.std(dim=0).clamp(min=LEAST)
     hidden, output = nn.Linear(counts.shape[1], n_hidden), nn.Linear(n_hidden, 2)
     optimiser = Adam([*hidden.parameters(), *output.parameters()])
     step, steps = 0, epochs * math.ceil(len(counts) / BATCH)

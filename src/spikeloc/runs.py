@@ -143,7 +143,7 @@ class Run:
         """The trained network, on the CPU."""
         network = build_network(self.recipe)
         tensors, _ = read_safetensors(self.path / "model.safetensors", self.read("model.safetensors"))
-        tensors = _unrounded(tensors)
+        tensors = {name: value.float() for name, value in tensors.items()}  # shipped ones have half precision
         expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         if expected != found:
@@ -187,13 +187,6 @@ def write_whole(path: Path, content: str | bytes) -> Path:
             temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     return path
-
-
-def _unrounded(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights that were rounded to bytes, times the scale that is kept beside them; others as they are."""
-    scales = {name.removesuffix("/scale"): value for name, value in tensors.items() if name.endswith("/scale")}
-    plain = {name: value for name, value in tensors.items() if not name.endswith("/scale")}
-    return {name: value.float() * scales[name] if name in scales else value for name, value in plain.items()}
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:

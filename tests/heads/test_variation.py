@@ -1,4 +1,4 @@
-"""Variations of a head: of another size, mirrored or not, with gains of their own, and delays that only size changes."""
+"""Variations of a head: another size, mirrored or not, gains of their own, and delays that only size changes."""
 
 import math
 

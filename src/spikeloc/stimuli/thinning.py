@@ -21,10 +21,10 @@ import numpy as np
 
 from spikeloc.compiled import over_sounds
 from spikeloc.spikes import SpikeEvents
+from spikeloc.stimuli.marks import FULL, MORE, move
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.thinning_cells import cell_bounds, expected_spikes, in_turns, to_cells
 from spikeloc.stimuli.thinning_dense import DenseTables, dense_tables, draw_dense
-from spikeloc.stimuli.marks import FULL, MORE, move
 from spikeloc.stimuli.thinning_sparse import draw_sparse
 from spikeloc.stimuli.thinning_sparse_tables import SparseTables, sparse_tables
 

@@ -17,9 +17,9 @@ import numpy as np
 from spikeloc.compiled import inlined, kernel, trailing_zeros
 from spikeloc.compiled.hashing import bytes_decided
 from spikeloc.randomness import word
+from spikeloc.stimuli.marks import FULL, MORE, ROWS, byte_neurons, list_rows
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.thinning_cells import CELL_BITS, CELLS, bin_probability, in_turns, over_arc, to_cells
-from spikeloc.stimuli.marks import FULL, MORE, ROWS, byte_neurons, list_rows
 
 __all__ = ["DenseTables", "dense_tables", "draw_dense"]
 

@@ -28,8 +28,8 @@ import numpy as np
 
 from spikeloc.compiled import inlined, kernel
 from spikeloc.randomness import word
-from spikeloc.stimuli.thinning_cells import CELL_BITS, bin_probability
 from spikeloc.stimuli.marks import FULL, MORE, list_rows
+from spikeloc.stimuli.thinning_cells import CELL_BITS, bin_probability
 from spikeloc.stimuli.thinning_sparse_tables import GUIDE_BITS, PHASE_BITS, SparseTables
 
 __all__ = ["draw_sparse"]

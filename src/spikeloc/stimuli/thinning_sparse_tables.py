@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spikeloc.stimuli.marks import ROWS, byte_neurons
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.thinning_cells import CELLS, in_turns, over_arc
-from spikeloc.stimuli.marks import ROWS, byte_neurons
 
 __all__ = ["GUIDE_BITS", "PHASE_BITS", "SparseTables", "sparse_tables"]
 
