@@ -6,7 +6,8 @@ Rueckauer et al. 2017). Rectifiers are trained without time, on counts that are 
 
     minimise  mean |V' max(0, U' (n - m) / s + b) - (cos angle, sin angle)|^2        n the first layer's spike counts
 
-with m and s the mean and standard deviation (one spike at least) of each count, which are what makes gradients reach every weight. Then
+with m and s the mean and standard deviation of each count (s at least one spike), which are what makes gradients reach
+every weight. Then
 
     weights = g U / s      current in each of T steps = g (b - m' (U / s)) / T
 

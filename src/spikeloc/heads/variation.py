@@ -7,8 +7,9 @@ azimuth and of the logarithm of frequency, for each ear its own:
 
     g = d(f) / sqrt(7)  sum_(m = 0)^3  a_m(f) cos(m azimuth) + b_m(f) sin(m azimuth)
 
-where a and b are normal numbers at octaves from 125 Hz, linear in between, and d(f) grows from a tenth of the spread at
-low frequencies, whose waves bend around any head, to all of it at 4 kHz, where pinnae differ. g has no phase, so
+where a and b are normal numbers at octaves from 125 Hz, linear in between, and d(f) grows from a tenth of the amplitude
+at low frequencies, whose waves bend around any head, to all of it at 4 kHz, where pinnae differ. The standard deviation
+of g at any azimuth is sqrt(4 / 7) d(f). g has no phase, so
 interaural time differences change with the size only. A network that is to hear through heads it does not know must not
 rely on what is one head's alone.
 """
@@ -31,23 +32,23 @@ ORDERS = 4  # of the series in azimuth
 POINTS = 1024  # of the Fourier transform of a response
 
 
-def varied(head: Head, rng: np.random.Generator, sizes: tuple[float, float], spread: float) -> Head:
+def varied(head: Head, rng: np.random.Generator, sizes: tuple[float, float], amplitude: float) -> Head:
     """A variation of a head.
 
-    sizes    smallest and largest factor on its size
-    spread   standard deviation of the gains at high frequencies, dB
+    sizes       smallest and largest factor on its size
+    amplitude   of the gains at high frequencies, dB: their standard deviation is 0.76 of it
     """
     size = math.exp(rng.uniform(*np.log(sizes)))
     turned = head.mirrored() if rng.random() < 0.5 else head
     points = max(POINTS, turned.responses.shape[-1])
-    gain = 10 ** (_gains(turned, rng, points) * spread / 20)
+    gain = 10 ** (_gains(turned, rng, points) * amplitude / 20)
     spectra = np.fft.rfft(turned.responses, points) * gain
     responses = np.fft.irfft(spectra, points)[..., : turned.responses.shape[-1]].astype(np.float32)
     return dataclasses.replace(turned, name=f"{head.name}, varied", responses=responses).scaled(size)
 
 
 def _gains(head: Head, rng: np.random.Generator, points: int) -> np.ndarray:
-    """g of a spread of 1 dB, [directions, 2, frequencies]."""
+    """g of an amplitude of 1 dB, [directions, 2, frequencies]."""
     knots = np.arange(OCTAVES)
     spreads = np.clip(knots / FULL_FROM, LEAST, 1) / math.sqrt(2 * ORDERS - 1)
     normal = rng.standard_normal((2, ORDERS, 2, OCTAVES)) * spreads  # ear, m, cosine or sine, octave

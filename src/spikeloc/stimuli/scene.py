@@ -50,7 +50,7 @@ class SceneStimulus(Settings):
     varied_sizes: tuple[Size, Size] = (0.92, 1.22)
     """Range of these heads' sizes."""
     varied_gain: Level = 1.5
-    """Spread of these heads' gains at high frequencies, dB."""
+    """Amplitude of the changes in these heads' gains at high frequencies; their standard deviation is 0.76 of it."""
     source: SourceSettings = SourceSettings()
     """What is heard."""
     duration: Time = Field(200 * ms, gt=0)
@@ -92,7 +92,7 @@ class SceneStimulus(Settings):
                 f"one first"
             )
         if not 0 <= self.varied_gain <= 20:
-            raise UserError(f"varied_gain is {self.varied_gain:g} dB; choose a spread between 0 dB and 20 dB")
+            raise UserError(f"varied_gain is {self.varied_gain:g} dB; choose an amplitude between 0 dB and 20 dB")
         steps = (self.duration + self.lead_in) / self.dt
         if self.duration <= 0.5 * self.dt or steps > MAX_STEPS:
             raise UserError(
