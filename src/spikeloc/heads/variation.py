@@ -9,9 +9,8 @@ azimuth and of the logarithm of frequency, for each ear its own:
 
 where a and b are normal numbers at octaves from 125 Hz, linear in between, and d(f) grows from a tenth of the amplitude
 at low frequencies, whose waves bend around any head, to all of it at 4 kHz, where pinnae differ. The standard deviation
-of g at any azimuth is sqrt(4 / 7) d(f). g has no phase, so
-interaural time differences change with the size only. A network that is to hear through heads it does not know must not
-rely on what is one head's alone.
+of g at any azimuth is sqrt(4 / 7) d(f). g has no phase, so interaural time differences change with the size only. A
+network that is to hear through heads it does not know must not rely on what is one head's alone.
 """
 
 from __future__ import annotations
