@@ -13,7 +13,7 @@ from spikeloc.network import Network, NetworkSettings
 from spikeloc.readout import Readout, population_vector
 from spikeloc.recipe import Recipe
 from spikeloc.stimuli import ToneStimulus
-from spikeloc.training import train
+from spikeloc.training import Watch, train
 
 TONE = ToneStimulus(fibres_per_ear=20, duration=0.05)
 SETTINGS = NetworkSettings(hidden=(24,), tau=5e-3, output_tau=1e-3, initial_weights="coincidence", weight_gain=1.0)
@@ -43,7 +43,7 @@ def test_an_angle_readout_gets_the_least_squares_solution():
     means, angle = means_and_angles(network)
     residual = means @ network.weights[-1].detach().double() * 3 - (angle / TONE.limit)[:, None]
     # At the minimum the gradient X'(Xw - y) + ridge w vanishes.
-    ridge = 1e-4 * means.square().sum(dim=0).mean()
+    ridge = 0.03 * means.square().mean()
     gradient = means.T @ residual + ridge * network.weights[-1].detach().double() * 3
     assert float(gradient.abs().max()) < 1e-4 * float((means.T @ (angle / TONE.limit)).abs().max())
 
@@ -53,7 +53,7 @@ def test_a_direction_readout_points_where_least_squares_does():
     network = fitted(readout)
     means, angle = means_and_angles(network)
     target = torch.stack([angle.cos(), angle.sin()], dim=1)
-    ridge = 1e-4 * means.square().sum(dim=0).mean() * torch.eye(means.shape[1], dtype=torch.float64)
+    ridge = 0.03 * means.square().mean() * torch.eye(means.shape[1], dtype=torch.float64)
     z = means @ torch.linalg.solve(means.T @ means + ridge, means.T @ target)
     with torch.no_grad():
         found = torch.cat([population_vector(readout.scores(network(sounds.events))) for sounds in batches()]).double()
@@ -74,6 +74,22 @@ def test_a_class_readout_takes_the_class_nearest_to_that_direction():
         assert float((label == class_of_angle(angle, 12, TONE.limit)).double().mean()) > 0.97
 
 
+def test_a_constant_current_is_one_more_input_of_the_reading():
+    network = fitted(Readout(kind="angle"), SETTINGS.model_copy(update={"output_tonic": True}))
+    means, angle = means_and_angles(network)
+    assert means.shape[1] == 25
+    # What an output neuron of weight one would reach on average if its input spiked in every step.
+    n, a = 50, math.exp(-1)
+    expected = sum(1 - a**k for k in range(1, n + 1)) / n
+    assert means[:, -1].numpy() == pytest.approx(expected, rel=1e-5)
+    plain = fitted(Readout(kind="angle"))
+    errors = [
+        (means_and_angles(each)[0] @ each.weights[-1].detach().double() - (angle / TONE.limit)[:, None]).square().mean()
+        for each in (network, plain)
+    ]
+    assert errors[0] < errors[1]
+
+
 def test_a_readout_of_anything_but_mean_potentials_is_refused():
     with pytest.raises(UserError, match=r"needs readout\.output = 'mean'"):
         fitted(Readout(kind="class", output="max"))
@@ -90,6 +106,62 @@ def test_training_that_begins_so_knows_much_at_once(tmp_path):
     losses = [train(each, tmp_path / str(i)).history[0]["loss"] for i, each in enumerate((recipe, begun))]
     assert losses[0] == pytest.approx(math.log(2 * math.pi), abs=1e-3)  # output weights of zero: anywhere
     assert losses[1] < losses[0] - 1
+
+
+def test_output_weights_are_fitted_anew_after_training(tmp_path):
+    recipe = Recipe(
+        stimulus=TONE,
+        network=SETTINGS,
+        readout=Readout(kind="direction", scale=100),
+        training={"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9, "validation_sounds": 256},
+    )
+    before = train(recipe, tmp_path / "before").network().weights
+    heard = Heard()
+    after = train(recipe.with_values({"training.refit_sounds": 512}), tmp_path / "after", watch=heard).network().weights
+    assert heard.refitted[-1] == (512, 512)
+    assert heard.reason.endswith("refitted on 512 sounds")
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1], after[1])
+
+
+def test_a_refit_that_is_worse_is_left_out(tmp_path):
+    recipe = Recipe(
+        stimulus=TONE,
+        network=SETTINGS,
+        readout=Readout(kind="direction", scale=100),
+        training={
+            "sounds": 64,
+            "batch": 32,
+            "epochs": 1,
+            "learning_rate": 1e-9,
+            "validation_sounds": 256,
+            "begin": "least_squares",
+            "begin_sounds": 2048,
+        },
+    )
+    before = train(recipe, tmp_path / "before").network().weights
+    heard = Heard()
+    after = train(recipe.with_values({"training.refit_sounds": 8}), tmp_path / "after", watch=heard).network().weights
+    assert "no better" in heard.reason
+    assert torch.equal(before[1], after[1])
+
+
+def test_a_refit_needs_mean_potentials():
+    with pytest.raises(UserError, match=r"refit_sounds needs readout\.output = 'mean'"):
+        Recipe(stimulus=TONE, network=SETTINGS, readout=Readout(output="max"), training={"refit_sounds": 8})
+
+
+class Heard(Watch):
+    """Remembers what training says of refitting."""
+
+    def __init__(self):
+        self.refitted = []
+
+    def refitting(self, done, total):
+        self.refitted.append((done, total))
+
+    def finished(self, reason):
+        self.reason = reason
 
 
 def test_it_is_the_same_every_time():

@@ -11,6 +11,7 @@ from spikeloc.errors import UserError
 from spikeloc.network import Network, NetworkSettings, sums_over_time
 from spikeloc.neurons import fused, reference
 from spikeloc.spikes import SpikeEvents
+from spikeloc.stimuli import ToneStimulus
 from spikeloc.stimuli.fibres import Fibres
 
 DT = 1e-3
@@ -77,10 +78,12 @@ def test_by_channel_gradients_are_those_of_the_matrix(engine):
 def test_slow_layers_on_both_engines(hidden, output, tonic):
     results = []
     for engine in ("reference", "fused"):
-        network = make(hidden, engine, layer_steps=(1, 3, 6)[: len(hidden)], tonic=tonic, by_channel=True)
+        steps = (1, 3, 6)[: len(hidden)]
+        network = make(hidden, engine, layer_steps=steps, tonic=tonic, output_tonic=tonic, by_channel=True)
         if tonic:
             with torch.no_grad():
                 network.weights[1][-1] = 0.2
+                network.weights[-1][-1] = 0.3
         activity = network(spikes(steps=41), output)
         activity.output.square().sum().backward()
         results.append([activity.output, *activity.rates, *(weights.grad for weights in network.weights)])
@@ -125,6 +128,52 @@ def test_a_tonic_current_is_a_fibre_that_always_spikes():
     layer = reference.lif_layer(x, network.weights[1], network.settings.neurons()[1], DT, want_spikes=True)
     assert torch.equal(layer.spikes, activity.hidden[1].spikes)
     assert [matrix.shape for matrix in matrices(network)] == [(6, 6), (6, 4), (4, 3)]
+
+
+@pytest.mark.parametrize("output", ["mean", "max", "count"])
+def test_a_tonic_current_of_the_output_is_a_hidden_neuron_that_always_spikes(output):
+    network = make(output_tonic=True)
+    assert network.weights[1].shape == (6, 4)
+    assert network.weights[2].shape == (5, 3)
+    assert not network.weights[2].detach()[-1].any()
+    with torch.no_grad():
+        network.weights[2][-1] = torch.tensor([0.1, 0.4, -0.2])
+    recorded = network(spikes(), output, record=True)
+    x = torch.cat([recorded.hidden[-1].spikes, torch.ones(4, 40, 1)], dim=-1)
+    trace = reference.leaky_trace(x, network.weights[2], network.settings.output_tau, DT)
+    torch.testing.assert_close(recorded.trace, trace)
+    expected = {"mean": trace.mean(dim=1), "max": trace.max(dim=1).values}
+    if output == "count":
+        sums = sums_over_time(40, network.settings.output_tau, DT, torch.float32, torch.device("cpu"))
+        layer = reference.lif_layer(x, network.weights[2], network.settings.output_neuron(), DT, time_weights=sums)
+        expected["count"] = layer.sums[0]
+    torch.testing.assert_close(recorded.output, expected[output])
+    torch.testing.assert_close(network(spikes(), output).output, expected[output])
+    assert matrices(network)[2].shape == (4, 3)
+
+
+def test_a_membrane_only_network_has_no_tonic_current():
+    network = make((), output_tonic=True)
+    assert [tuple(weights.shape) for weights in network.weights] == [(6, 3)]
+
+
+def test_thresholds_are_shares_of_the_excitation():
+    tone = ToneStimulus(fibres_per_ear=30)
+
+    def drives(shares):
+        settings = NetworkSettings(hidden=(2000,), initial_weights="coincidence", threshold_shares=shares)
+        generator = torch.Generator().manual_seed(3)
+        network = Network(settings, 60, 3, tone.dt, generator=generator, fibres=tone.fibres)
+        return network.weights[0].detach().clamp(min=0).sum(dim=0)
+
+    excitation = drives((0.2, 0.6)).numpy()
+    usual = excitation > 1 / 0.6 - 1e-6  # but for the few that hardly anything excites
+    shares = 1 / excitation[usual]
+    assert usual.mean() > 0.8
+    assert shares.min() == pytest.approx(0.2, abs=0.002)
+    assert shares.max() == pytest.approx(0.6, abs=0.002)
+    assert shares.mean() == pytest.approx(0.4, abs=0.01)
+    assert drives((0.5, 0.5)).max() == pytest.approx(2, rel=1e-5)
 
 
 def test_coincidence_weights_by_channel_have_their_gain():

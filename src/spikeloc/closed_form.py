@@ -26,7 +26,7 @@ from spikeloc.stimuli import Sounds
 __all__ = ["fit_output"]
 
 SEEN = 8192  # sounds at least, if there are so many, whose errors say how sharp the answers may be
-RIDGE = 1e-4  # of the mean square of a hidden neuron
+RIDGE = 0.03  # of the mean square of a hidden neuron in one sound: enough for neurons that never spike
 
 
 @torch.no_grad()
@@ -39,14 +39,15 @@ def fit_output(network: Network, readout: Readout, batches: Iterable[Sounds], li
         raise UserError(
             f"training.begin is 'least_squares', which needs readout.output = 'mean', but that is {readout.output!r}"
         )
-    gram, moments = torch.zeros(()), torch.zeros(())
+    gram, moments, n = torch.zeros(()), torch.zeros(()), 0
     seen: list[tuple[Tensor, Tensor]] = []
     for means, angle in _means(network, batches):
         gram = gram + means.T @ means
         moments = moments + means.T @ _targets(readout, angle, limit)
+        n += len(angle)
         if len(seen) * len(angle) < SEEN:
             seen.append((means, angle))
-    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    ridge = RIDGE * gram.diagonal().mean() / n * torch.eye(len(gram), dtype=torch.float64)
     solution = torch.linalg.solve(gram + ridge, moments)
     weights = network.weights[-1]
     weights.copy_(_as_scores(readout, solution, _sharpness(solution, seen), limit) / readout.scale)

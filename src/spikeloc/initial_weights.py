@@ -11,7 +11,9 @@ difference b_h of up to twice what the stimulus can make: a neuron tells most on
 (McAlpine, Jiang & Palmer 2001, Nature Neuroscience 4:396). Where spikes do not keep to the phase, it compares the ears'
 rates with random weights c and r. norm_h makes the sum of squares gain^2. With a spread, each neuron's gain is drawn
 from gain / spread to gain, evenly on a logarithmic scale: neurons of small gain answer only to the strongest
-coincidences. Further hidden layers are as in `fan_in`, and output weights begin at zero, so that the first answer is
+coincidences. With shares (p, q) instead, weights are scaled so that a neuron's threshold, 1, is a share of what its
+excitatory inputs give when all of them spike at once, drawn for each neuron evenly from p to q: for neurons so fast
+that each time step stands for itself. Further hidden layers are as in `fan_in`, and output weights begin at zero, so that the first answer is
 "anywhere", however much the hidden neurons fire.
 """
 
@@ -31,6 +33,7 @@ __all__ = ["InitialWeights", "coincidence_weights", "uniform_weights"]
 
 InitialWeights = Literal["fan_in", "fan_out", "coincidence"]
 BEYOND = 2.0  # favourite differences lie within so many times the reach, at most half a turn
+LEAST = 0.01  # of the largest excitation: a neuron with next to none stays silent rather than have huge weights
 BELL = 1.0  # width of a neuron's bell over frequencies, in neighbours
 
 
@@ -40,7 +43,12 @@ def uniform_weights(n_in: int, n_out: int, n: int, gain: float, generator: torch
 
 
 def coincidence_weights(
-    fibres: Fibres | None, n_neurons: int, gain: float, generator: torch.Generator, spread: float = 1.0
+    fibres: Fibres | None,
+    n_neurons: int,
+    gain: float,
+    generator: torch.Generator,
+    spread: float = 1.0,
+    shares: tuple[float, float] | None = None,
 ) -> Tensor:
     """Weights [fibre, neuron] of coincidence detectors. Raises UserError if nothing is known about the fibres."""
     if fibres is None:
@@ -60,5 +68,9 @@ def coincidence_weights(
     timed = np.cos(fibres.phase[:, None] - phase - fibres.ear[:, None] * difference)
     compared = 0.5 * uniform(2, n_neurons)[fibres.ear] + 0.125 * uniform(len(place), n_neurons)
     weights = bell * (locking * timed + 2 * (1 - locking) * compared)
+    if shares is not None:
+        share = shares[0] + (shares[1] - shares[0]) * (1 + uniform(n_neurons)) / 2
+        excitation = np.maximum(weights, 0).sum(axis=0)
+        return torch.from_numpy(weights / (share * np.maximum(excitation, LEAST * excitation.max()))).float()
     gains = gain * spread ** ((uniform(n_neurons) - 1) / 2) if spread > 1 else gain
     return torch.from_numpy(gains * weights / np.sqrt(np.square(weights).sum(axis=0))).float()

@@ -35,6 +35,7 @@ __all__ = ["Activity", "EngineName", "Network", "NetworkSettings", "Output"]
 Output = Literal["mean", "max", "count"]
 EngineName = Literal["fused", "reference"]
 PositiveTime = Annotated[Time, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
 LayerSize = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -92,6 +93,9 @@ class NetworkSettings(Settings):
     """Factor on the initial weights."""
     gain_spread: float = Field(1.0, ge=1)
     """With `coincidence`, neurons differ in gain by up to this factor below `weight_gain`."""
+    threshold_shares: tuple[Share, Share] | None = None
+    """With `coincidence`, in place of the gain: a neuron's threshold is a share, drawn between these two, of what its
+    excitatory inputs give when all of them spike at once."""
     by_channel: bool = False
     """Each neuron of the first hidden layer listens to the fibres of one frequency only, of both ears, and as many
     neurons to each frequency: fewer weights, and a cost that does not grow with the number of frequencies."""
@@ -100,6 +104,8 @@ class NetworkSettings(Settings):
     one before; left out, 1. Slow layers, which need not look as often, cost less."""
     tonic: bool = False
     """Neurons of the second and of further hidden layers also receive a constant current, each its own."""
+    output_tonic: bool = False
+    """Behind a hidden layer, the output neurons also receive a constant current, each its own."""
     engine: EngineName = "fused"
     """`fused`: compiled loops for the CPU that follow the spikes; `reference`: plain PyTorch, any device."""
 
@@ -210,7 +216,8 @@ class Network(nn.Module):
             if depth == len(self.settings.hidden):
                 return torch.zeros(n_in, n_out)
             if depth == 0:
-                return coincidence_weights(fibres, n_out, gain, generator, self.settings.gain_spread)
+                spread, shares = self.settings.gain_spread, self.settings.threshold_shares
+                return coincidence_weights(fibres, n_out, gain, generator, spread, shares)
         return uniform_weights(n_in, n_out, n_out if kind == "fan_out" else n_in, gain, generator)
 
     def matrix(self, depth: int) -> Tensor:
@@ -264,8 +271,7 @@ class Network(nn.Module):
     ) -> LayerOutput:
         dt = self.dt * self.steps[depth]
         if self._has_tonic(depth):
-            assert isinstance(x, Tensor)
-            x = torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=-1)  # spikes in every step
+            x = _with_tonic(x)
         if depth > 0 or self.channels is None:
             return engine.lif_layer(x, weights, neuron, dt, **wanted)
         each: Sequence[Tensor | SpikeEvents]
@@ -276,7 +282,9 @@ class Network(nn.Module):
 
     def _has_tonic(self, depth: int) -> bool:
         """Whether a layer's last weights are of its constant current, per step, and not of an input."""
-        return self.settings.tonic and 0 < depth < len(self.settings.hidden)
+        if depth == len(self.settings.hidden):
+            return self.settings.output_tonic and depth > 0
+        return self.settings.tonic and depth > 0
 
     def _sums(self, n_steps: int, layer_steps: int, like: Tensor) -> Tensor:
         """The two sums over time of a layer's spikes, in steps of its own."""
@@ -296,6 +304,9 @@ class Network(nn.Module):
         slow = self.steps[-1] if layers else 1
         dt, time_weights = self.dt * slow, self._sums(x.shape[1], slow, weights)
         trace = means = None
+        tonic = self._has_tonic(len(self.neurons))
+        if tonic and (record or output != "mean"):
+            x = _with_tonic(x)
         if record or output == "max":
             trace = engine.leaky_trace(x, weights, self.settings.output_tau, dt)
         if output == "count":
@@ -308,11 +319,19 @@ class Network(nn.Module):
             scores = trace.max(dim=1).values
         else:
             means = layers[-1].sums[1] if layers else engine.weighted_counts(x, time_weights)[:, 1]
+            if tonic:
+                means = torch.cat([means, time_weights[1].sum().expand(len(means), 1)], dim=1)
             scores = means @ weights
         if trace is not None and slow > 1:
             trace = trace.repeat_interleave(slow, dim=1)[:, :n_steps]
         recorded = (trace, tuple(layers)) if record else (None, ())
         return Activity(scores, tuple(counts), n_steps * self.dt, means, *recorded)
+
+
+def _with_tonic(x: Tensor | SpikeEvents) -> Tensor:
+    """The spikes of a layer and, as its last input, one that spikes in every step."""
+    assert isinstance(x, Tensor)
+    return torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=-1)
 
 
 def joined(parts: Sequence[LayerOutput]) -> LayerOutput:

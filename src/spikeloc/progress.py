@@ -84,6 +84,11 @@ class TrainingDisplay(Watch):
         if self.task is None:
             self.console.print(f"epoch {row['epoch']:.0f}/{self.epochs}: {self.state}, {row['seconds']:.1f} s")
 
+    def refitting(self, done: int, total: int) -> None:
+        """Move the bar, and say what happens after the last epoch."""
+        if self.task is not None:
+            self.bar.update(self.task, description="refitting", state=f"{done} of {total} sounds")
+
     def finished(self, reason: str) -> None:
         """Stop the bar and say why training is over."""
         self._stop()

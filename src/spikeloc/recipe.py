@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from spikeloc.azimuth import HEAD_RADIUS
 from spikeloc.errors import UserError
@@ -76,6 +76,9 @@ class TrainingSettings(Settings):
     """Sounds that training begins with in these ways."""
     begin_epochs: Positive = 20
     """Passes over them with `rates`."""
+    refit_sounds: int = Field(0, ge=0)
+    """Sounds on which least squares reads the hidden neurons anew after the last epoch, if validation likes it better;
+    0 leaves the output weights as they were trained."""
     averaging: int = Field(0, ge=0)
     """Batches over which the weights are averaged, for validation and for the result; 0 takes them as they are."""
     validation_sounds: int = Field(2048, ge=0)
@@ -147,6 +150,14 @@ class Recipe(Settings):
     readout: Readout = Readout()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        if self.training.refit_sounds and self.readout.output != "mean":
+            raise UserError(
+                f"training.refit_sounds needs readout.output = 'mean', but that is {self.readout.output!r}; set it to 0"
+            )
+        return self
 
     def with_values(self, values: Mapping[str, str | int | float | bool]) -> Recipe:
         """The recipe with dotted keys changed, such as ``{"network.tau": "5 ms"}``; texts are read as in a recipe."""

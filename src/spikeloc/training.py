@@ -11,7 +11,7 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,9 @@ class Watch:
     def epoch(self, row: dict[str, float]) -> None:
         """An epoch is done; its row of the history."""
 
+    def refitting(self, done: int, total: int) -> None:
+        """After the last epoch: so many of the sounds are done on which the output weights are solved for."""
+
     def finished(self, reason: str) -> None:
         """Training is over, and why."""
 
@@ -101,7 +104,7 @@ def train(recipe: Recipe, out: str | Path, *, resume: bool = False, watch: Watch
         _save(run, state)
     # The reference engine's products are large; beside the fused engine PyTorch has little to do.
     with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
-        reason = _train_epochs(run, recipe, state, watch)
+        reason = _train_epochs(run, recipe, state, watch) + _refit(recipe, state, watch)
     # Killed after its last checkpoint, a run may have an older history beside it.
     run.write("history.csv", history_csv(state.history))
     about = {"epoch": state.best_epoch, "format": "spikeloc model 1"}
@@ -292,12 +295,8 @@ def _begin(recipe: Recipe, network: Network, watch: Watch) -> None:
     """Weights by least squares, on sounds of a stream of their own; before that, the second layer's, if asked for."""
     settings = recipe.training
 
-    def batches(n: int) -> Iterator[Sounds]:
-        indices, done = np.arange(n, dtype=np.int64), 0
-        for sounds in batches_of(recipe.stimulus, indices, BEGIN_BATCH, seed=recipe.seed, stream="begin"):
-            yield sounds
-            done += len(sounds)
-            watch.beginning("sounds", done, n)
+    def sounds(n: int) -> Iterator[Sounds]:
+        return _counted(recipe, "begin", n, lambda done: watch.beginning("sounds", done, n))
 
     with threads_for_loops() if recipe.network.engine == "fused" else nullcontext():
         if settings.begin == "rates":
@@ -305,13 +304,46 @@ def _begin(recipe: Recipe, network: Network, watch: Watch) -> None:
             epochs = settings.begin_epochs
             fit_second_layer(
                 network,
-                batches(settings.begin_sounds),
+                sounds(settings.begin_sounds),
                 epochs,
                 generator,
                 lambda done: watch.beginning("passes", done, epochs),
             )
         solved = min(settings.begin_sounds, FEW) if settings.begin == "rates" else settings.begin_sounds
-        fit_output(network, recipe.readout, batches(solved), recipe.stimulus.limit)
+        fit_output(network, recipe.readout, sounds(solved), recipe.stimulus.limit)
+
+
+def _refit(recipe: Recipe, state: _State, watch: Watch) -> str:
+    """Output weights by least squares once more, if asked for and if validation finds them better; what to say of it.
+
+    Killed in here, a run that is resumed does all of it again: the checkpoint stays until the model is written.
+    """
+    n = recipe.training.refit_sounds
+    if n == 0:
+        return ""
+    network = state.network
+    network.load_state_dict(state.best)
+    fit_output(
+        network,
+        recipe.readout,
+        _counted(recipe, "refit", n, lambda done: watch.refitting(done, n)),
+        recipe.stimulus.limit,
+    )
+    loss = _validate(recipe, network).get("validation_loss", -math.inf)
+    if loss > state.best_loss:
+        return "; output weights kept, least squares had no better ones"
+    state.best = {name: value.clone() for name, value in network.state_dict().items()}
+    return f"; output weights refitted on {n} sounds"
+
+
+def _counted(recipe: Recipe, stream: str, n: int, told: Callable[[int], None]) -> Iterator[Sounds]:
+    """Batches of n sounds of a stream of their own; ``told`` hears after each how many are done."""
+    done = 0
+    indices = np.arange(n, dtype=np.int64)
+    for sounds in batches_of(recipe.stimulus, indices, BEGIN_BATCH, seed=recipe.seed, stream=stream):
+        yield sounds
+        done += len(sounds)
+        told(done)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
