@@ -1,5 +1,6 @@
 """Small recipes that train in a moment, shared by the tests."""
 
+import hypothesis
 import pytest
 
 from spikeloc.network import NetworkSettings
@@ -9,6 +10,10 @@ from spikeloc.stimuli import SceneStimulus, ToneStimulus
 from spikeloc.stimuli.cochlea import CochleaSettings
 from spikeloc.stimuli.sources import SourceSettings
 from spikeloc.training import train
+
+# The first example of a test may have to wait for a kernel to be compiled.
+hypothesis.settings.register_profile("compiled", deadline=None)
+hypothesis.settings.load_profile("compiled")
 
 
 @pytest.fixture(scope="session")

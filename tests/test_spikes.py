@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloc.spikes import SpikeEvents
+from spikeloc.spikes import SpikeEvents, words_of
 
 
 @given(st.integers(0, 5), st.integers(1, 9), st.integers(1, 70), st.floats(0, 1), st.integers(0, 99))
@@ -13,6 +14,20 @@ def test_events_and_tensor_are_the_same_spikes(sounds, steps, neurons, density, 
     assert events.shape == dense.shape
     assert events.n_spikes == int(dense.sum())
     assert torch.equal(events.to_dense(), dense)
+
+
+@given(st.integers(0, 5), st.integers(1, 9), st.integers(1, 140), st.floats(0, 1), st.integers(0, 99))
+def test_events_and_bits_are_the_same_spikes(sounds, steps, neurons, density, seed):
+    dense = torch.rand(sounds, steps, neurons, generator=torch.Generator().manual_seed(seed)) < density
+    events = SpikeEvents.from_dense(dense)
+    bits = events.to_bits()
+    assert bits.shape == (sounds, steps, words_of(neurons))
+    unpacked = np.unpackbits(bits.view(np.uint8), axis=-1, bitorder="little")[..., :neurons]
+    assert np.array_equal(unpacked.astype(bool), dense.numpy())
+    again = SpikeEvents.from_bits(bits, neurons)
+    assert np.array_equal(again.index, events.index)
+    assert np.array_equal(again.start, events.start)
+    assert again.shape == events.shape
 
 
 def test_indices_rise_within_a_row():

@@ -10,9 +10,10 @@ import torch
 
 from spikeloc import runs, training
 from spikeloc.errors import StimulusWarning, UserError
+from spikeloc.kept_sounds import KeptSounds
 from spikeloc.network import Activity
 from spikeloc.recipe import RatePenalty, TrainingSettings
-from spikeloc.training import learning_rate, rate_penalty, train
+from spikeloc.training import Watch, learning_rate, rate_penalty, train
 
 
 class Killed(BaseException):
@@ -153,11 +154,36 @@ def test_early_stopping_fires(tiny_recipe, tmp_path, monkeypatch):
 def test_fixed_sounds_are_the_same_in_every_epoch_and_fresh_ones_are_not(tiny_recipe):
     def heard(fresh, epoch):
         recipe = tiny_recipe.with_values({"training.fresh": fresh})
-        return torch.cat([sounds.angle for sounds in training._training_batches(recipe, epoch)])
+        state = training._State(None, None, history=[{}] * epoch)
+        return torch.cat([sounds.angle for sounds in training._training_batches(recipe, state)])
 
     assert torch.equal(heard("false", 0).sort().values, heard("false", 1).sort().values)
     assert not torch.equal(heard("false", 0), heard("false", 1))
     assert not set(heard("true", 0).tolist()) & set(heard("true", 1).tolist())
+
+
+def test_kept_sounds_train_the_same_network_as_sounds_drawn_anew(tiny_recipe, tmp_path, monkeypatch):
+    recipe = tiny_recipe.with_values({"training.fresh": False, "training.epochs": 3})
+    kept = train(recipe, tmp_path / "kept")
+    monkeypatch.setattr(KeptSounds, "pays", lambda *_: False)
+    assert weights(train(recipe, tmp_path / "anew")) == weights(kept)
+
+
+def test_a_run_that_patience_ended_and_a_kill_in_the_last_fit_go_on_to_the_same_weights(tiny_recipe, tmp_path):
+    changes = {"training.epochs": 9, "training.patience": 1, "training.learning_rate": 3.0}
+    recipe = tiny_recipe.with_values(changes | {"training.refit_sounds": 96, "training.averaging": 3})
+    whole = train(recipe, tmp_path / "whole")
+    assert len(whole.history) < 9, "patience did not end it: the test says nothing"
+
+    class Dying(Watch):
+        def refitting(self, *_):
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(recipe, tmp_path / "killed", watch=Dying())
+    resumed = train(recipe, tmp_path / "killed", resume=True)
+    assert weights(resumed) == weights(whole)
+    assert len(resumed.history) == len(whole.history)
 
 
 def test_training_validation_and_test_sounds_are_different(tiny_recipe):

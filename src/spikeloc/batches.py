@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
-from spikeloc.stimuli import Sounds, Stimulus
+from spikeloc.stimuli import Sounds
 
-__all__ = ["batches_of"]
+__all__ = ["Drawn", "batches_of"]
 
 AHEAD = 1  # draws that are under way or waiting
 ROWS = 2**15  # time steps of all sounds of a draw, unless one batch has more
 
 
-def batches_of(stimulus: Stimulus, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
+class Drawn(Protocol):
+    """What sounds are drawn from: a stimulus, or sounds of one that are kept."""
+
+    @property
+    def n_steps(self) -> int:
+        """Time steps of a sound."""
+
+    def draw(self, *, seed: int, stream: str, indices: np.ndarray) -> Sounds:
+        """The sounds with these indices of a stream."""
+
+
+def batches_of(stimulus: Drawn, indices: np.ndarray, size: int, *, seed: int, stream: str) -> Iterator[Sounds]:
     """The sounds with these indices of a stream, ``size`` at a time, in order; at most a few batches are in memory.
 
     Small batches are drawn several at once: every draw has a fixed cost.

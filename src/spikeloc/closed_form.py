@@ -5,7 +5,8 @@ differences only slowly. Least squares finds it in one step:
 
     minimise  sum over sounds of |W' m - (cos angle, sin angle)|^2 + ridge
 
-with m [hidden] the mean potential that each hidden neuron would cause in an output neuron of weight one. For an `angle`
+with m the mean potential that each input of the output neurons (the hidden neurons and, if there is one, the constant
+current) would cause in an output neuron of weight one. For an `angle`
 readout the target is the angle in units of the range's limit. Then z = W' m is turned into scores of the readout's
 output neurons, as large as the errors e on some of these sounds allow: kappa = 1 / mean(e^2).
 """
@@ -26,35 +27,39 @@ from spikeloc.stimuli import Sounds
 __all__ = ["fit_output"]
 
 SEEN = 8192  # sounds at least, if there are so many, whose errors say how sharp the answers may be
-RIDGE = 0.03  # of the mean square of a hidden neuron in one sound: enough for neurons that never spike
+NEVER = 1e-12  # what is added to the mean square even if no hidden neuron ever spikes
 
 
 @torch.no_grad()
-def fit_output(network: Network, readout: Readout, batches: Iterable[Sounds], limit: float) -> None:
+def fit_output(
+    network: Network, readout: Readout, batches: Iterable[Sounds], limit: float, ridge: float = 1e-4
+) -> None:
     """Set the network's output weights to the least-squares solution for these sounds, angles within +-limit.
+
+    ridge   of the mean square of an input of the output neurons
 
     Raises UserError unless the readout reads mean potentials.
     """
     if readout.output != "mean":
         raise UserError(
-            f"training.begin is 'least_squares', which needs readout.output = 'mean', but that is {readout.output!r}"
+            f"least squares (training.begin, training.refit_sounds) needs readout.output = 'mean', but that is "
+            f"{readout.output!r}"
         )
-    gram, moments, n = torch.zeros(()), torch.zeros(()), 0
+    gram, moments = torch.zeros(()), torch.zeros(())
     seen: list[tuple[Tensor, Tensor]] = []
     for means, angle in _means(network, batches):
         gram = gram + means.T @ means
         moments = moments + means.T @ _targets(readout, angle, limit)
-        n += len(angle)
         if len(seen) * len(angle) < SEEN:
             seen.append((means, angle))
-    ridge = RIDGE * gram.diagonal().mean() / n * torch.eye(len(gram), dtype=torch.float64)
-    solution = torch.linalg.solve(gram + ridge, moments)
+    penalty = ridge * gram.diagonal().mean() + NEVER
+    solution = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=torch.float64), moments)
     weights = network.weights[-1]
     weights.copy_(_as_scores(readout, solution, _sharpness(solution, seen), limit) / readout.scale)
 
 
 def _means(network: Network, batches: Iterable[Sounds]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Mean potentials by hidden neuron, float64 [batch, hidden], and angles [batch]."""
+    """Mean potentials by input of the output neurons, float64 [batch, inputs], and angles [batch]."""
     for sounds in batches:
         means = network(sounds.events, "mean").means
         assert means is not None

@@ -13,8 +13,8 @@ rates with random weights c and r. norm_h makes the sum of squares gain^2. With 
 from gain / spread to gain, evenly on a logarithmic scale: neurons of small gain answer only to the strongest
 coincidences. With shares (p, q) instead, weights are scaled so that a neuron's threshold, 1, is a share of what its
 excitatory inputs give when all of them spike at once, drawn for each neuron evenly from p to q: for neurons so fast
-that each time step stands for itself. Further hidden layers are as in `fan_in`, and output weights begin at zero, so that the first answer is
-"anywhere", however much the hidden neurons fire.
+that each time step stands for itself. Further hidden layers are as in `fan_in`, and output weights begin at zero, so
+that the first answer is "anywhere", however much the hidden neurons fire.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["InitialWeights", "coincidence_weights", "uniform_weights"]
 
 InitialWeights = Literal["fan_in", "fan_out", "coincidence"]
 BEYOND = 2.0  # favourite differences lie within so many times the reach, at most half a turn
-LEAST = 0.01  # of the largest excitation: a neuron with next to none stays silent rather than have huge weights
+LEAST = 0.01  # of the largest sum of weights: a neuron that next to nothing excites stays silent
 BELL = 1.0  # width of a neuron's bell over frequencies, in neighbours
 
 
@@ -71,6 +71,8 @@ def coincidence_weights(
     if shares is not None:
         share = shares[0] + (shares[1] - shares[0]) * (1 + uniform(n_neurons)) / 2
         excitation = np.maximum(weights, 0).sum(axis=0)
-        return torch.from_numpy(weights / (share * np.maximum(excitation, LEAST * excitation.max()))).float()
+        return torch.from_numpy(
+            weights / (share * np.maximum(excitation, LEAST * np.abs(weights).sum(axis=0).max()))
+        ).float()
     gains = gain * spread ** ((uniform(n_neurons) - 1) / 2) if spread > 1 else gain
     return torch.from_numpy(gains * weights / np.sqrt(np.square(weights).sum(axis=0))).float()

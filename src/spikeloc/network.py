@@ -90,9 +90,10 @@ class NetworkSettings(Settings):
     """`fan_in`: uniform in +-gain/sqrt(inputs); `fan_out` (the seed's slip): /sqrt(outputs); `coincidence`: the first
     layer compares the ears, each neuron around a frequency and a phase difference of its own."""
     weight_gain: float = Field(1.0, gt=0)
-    """Factor on the initial weights."""
+    """Factor on the initial weights; not used with `threshold_shares`."""
     gain_spread: float = Field(1.0, ge=1)
-    """With `coincidence`, neurons differ in gain by up to this factor below `weight_gain`."""
+    """With `coincidence`, neurons differ in gain by up to this factor below `weight_gain`; not used with
+    `threshold_shares`."""
     threshold_shares: tuple[Share, Share] | None = None
     """With `coincidence`, in place of the gain: a neuron's threshold is a share, drawn between these two, of what its
     excitatory inputs give when all of them spike at once."""

@@ -87,12 +87,17 @@ class TrainingDisplay(Watch):
     def refitting(self, done: int, total: int) -> None:
         """Move the bar, and say what happens after the last epoch."""
         if self.task is not None:
-            self.bar.update(self.task, description="refitting", state=f"{done} of {total} sounds")
+            self.bar.update(
+                self.task, description="refitting", completed=done, total=total, state=f"{done} of {total} sounds"
+            )
+        elif done == total:
+            self.console.print(f"refitting: {total} sounds done")
 
     def finished(self, reason: str) -> None:
         """Stop the bar and say why training is over."""
         self._stop()
-        self.console.print(f"training is over: {reason}" + (f"; {self.state}" if self.state else ""))
+        last = f"; last epoch: {self.state}" if self.state else ""
+        self.console.print(f"training is over: {reason}{last}")
 
     def _stop(self) -> None:
         if self.task is not None:

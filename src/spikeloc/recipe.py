@@ -77,8 +77,10 @@ class TrainingSettings(Settings):
     begin_epochs: Positive = 20
     """Passes over them with `rates`."""
     refit_sounds: int = Field(0, ge=0)
-    """Sounds on which least squares reads the hidden neurons anew after the last epoch, if validation likes it better;
-    0 leaves the output weights as they were trained."""
+    """Sounds, many times as many as hidden neurons, on which least squares reads these anew after the last epoch; kept
+    unless validation finds it worse. 0 leaves the output weights as they were trained."""
+    ridge: float = Field(1e-4, ge=0)
+    """Penalty on large output weights where least squares finds them, in units of their inputs' mean square."""
     averaging: int = Field(0, ge=0)
     """Batches over which the weights are averaged, for validation and for the result; 0 takes them as they are."""
     validation_sounds: int = Field(2048, ge=0)

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloc.compiled import kernel, over_sounds
+from spikeloc.compiled import kernel, over_sounds, trailing_zeros
+from spikeloc.compiled.bits import count_ones
 
-__all__ = ["SpikeEvents"]
+__all__ = ["SpikeEvents", "words_of"]
 
 MAX_NEURONS = 65_536  # indices are 16-bit
+U = np.uint64
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,24 @@ class SpikeEvents:
         over_sounds(_gather, n_sounds, n_steps, index, start, dense)
         return SpikeEvents(index, start, n_sounds, n_steps, n_neurons)
 
+    def to_bits(self) -> np.ndarray:
+        """The same spikes as one bit for each bin: uint64 [batch, time, words], neuron n bit n % 64 of word n // 64."""
+        bits = np.zeros((self.n_sounds * self.n_steps, words_of(self.n_neurons)), dtype=np.uint64)
+        over_sounds(_set_bits, self.n_sounds, self.n_steps, self.index, self.start, bits)
+        return bits.reshape(self.n_sounds, self.n_steps, bits.shape[1])
+
+    @staticmethod
+    def from_bits(bits: np.ndarray, n_neurons: int) -> SpikeEvents:
+        """Spikes from one bit for each bin, as :meth:`to_bits` gives them; bits of no neuron must not be set."""
+        n_sounds, n_steps, n_words = bits.shape
+        rows = np.ascontiguousarray(bits).reshape(n_sounds * n_steps, n_words)
+        start = np.zeros(len(rows) + 1, dtype=np.int64)
+        over_sounds(_count_bits, n_sounds, n_steps, rows, start[1:])
+        np.cumsum(start, out=start)
+        index = np.empty(int(start[-1]), dtype=np.uint16)
+        over_sounds(_list_bits, n_sounds, n_steps, rows, start, index)
+        return SpikeEvents(index, start, n_sounds, n_steps, n_neurons)
+
     def sounds(self, first: int, last: int) -> SpikeEvents:
         """The sounds ``first`` to ``last`` (excluded); shares the indices' memory."""
         rows = self.start[first * self.n_steps : last * self.n_steps + 1]
@@ -90,6 +110,40 @@ class SpikeEvents:
             part = index[rows[0] : rows[-1]]
             parts.append(SpikeEvents(part, rows - rows[0], self.n_sounds, self.n_steps, size))
         return parts
+
+
+def words_of(n_neurons: int) -> int:
+    """How many 64-bit words hold a bit for each neuron."""
+    return -(-n_neurons // 64)
+
+
+@kernel
+def _set_bits(first: int, last: int, n_steps: int, index: np.ndarray, start: np.ndarray, bits: np.ndarray) -> None:
+    for row in range(first * n_steps, last * n_steps):
+        for event in range(start[row], start[row + 1]):
+            neuron = U(index[event])
+            bits[row, neuron >> U(6)] |= U(1) << (neuron & U(63))
+
+
+@kernel
+def _count_bits(first: int, last: int, n_steps: int, bits: np.ndarray, count: np.ndarray) -> None:
+    for row in range(first * n_steps, last * n_steps):
+        total = U(0)
+        for place in range(bits.shape[1]):
+            total += count_ones(bits[row, place])
+        count[row] = total
+
+
+@kernel
+def _list_bits(first: int, last: int, n_steps: int, bits: np.ndarray, start: np.ndarray, index: np.ndarray) -> None:
+    for row in range(first * n_steps, last * n_steps):
+        event = start[row]
+        for place in range(bits.shape[1]):
+            rest, origin = bits[row, place], U(place) << U(6)
+            while rest != U(0):
+                index[event] = origin + trailing_zeros(rest)
+                rest &= rest - U(1)
+                event += 1
 
 
 @kernel

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloc.batches import batches_of
+from spikeloc.batches import Drawn, batches_of
 from spikeloc.closed_form import fit_output
 from spikeloc.compiled import threads_for_loops
 from spikeloc.errors import StimulusWarning, UserError
+from spikeloc.kept_sounds import KeptSounds
 from spikeloc.network import Activity, Network
 from spikeloc.optimiser import Adam
 from spikeloc.randomness import permutation, torch_generator
@@ -76,6 +77,7 @@ class _State:
     best: dict[str, Tensor] = field(default_factory=dict)  # copies, never the live parameters
     best_epoch: int = 0
     best_loss: float = math.inf
+    kept: KeptSounds | None = None  # the training sounds, if they are the same in every epoch
 
     @property
     def epoch(self) -> int:
@@ -118,11 +120,12 @@ def _train_epochs(run: Run, recipe: Recipe, state: _State, watch: Watch) -> str:
     """All epochs that are left; returns why training is over."""
     patience = recipe.training.patience
     while state.epoch < recipe.training.epochs:
+        # Asked before each epoch, so that a resumed run stops where the one before it did.
+        if 0 < patience <= state.epoch - state.best_epoch:
+            return f"no better validation loss in {patience} epochs"
         _train_epoch(recipe, state, watch)
         _save(run, state)
         watch.epoch(state.history[-1])
-        if 0 < patience <= state.epoch - state.best_epoch:
-            return f"no better validation loss in {patience} epochs"
     return "all epochs done"
 
 
@@ -159,7 +162,7 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
     began = time.monotonic()
     losses = []
     n_batches = math.ceil(settings.sounds / settings.batch)
-    for done, sounds in enumerate(_training_batches(recipe, epoch)):
+    for done, sounds in enumerate(_training_batches(recipe, state)):
         rate = learning_rate(settings, epoch * n_batches + done)
         activity = state.network(sounds.events, recipe.readout.output)
         loss = recipe.readout.loss(activity, sounds.angle, recipe.stimulus.limit)
@@ -210,13 +213,17 @@ def _averaged(state: _State) -> Iterator[None]:
             weights.data = data
 
 
-def _training_batches(recipe: Recipe, epoch: int) -> Iterator[Sounds]:
-    n = recipe.training.sounds
+def _training_batches(recipe: Recipe, state: _State) -> Iterator[Sounds]:
+    n, epoch = recipe.training.sounds, state.epoch
+    drawn: Drawn = recipe.stimulus
     if recipe.training.fresh:
         indices = np.arange(epoch * n, (epoch + 1) * n, dtype=np.int64)
     else:
         indices = permutation(recipe.seed, "training", n, epoch)
-    return batches_of(recipe.stimulus, indices, recipe.training.batch, seed=recipe.seed, stream="training")
+        if state.kept is None and KeptSounds.pays(recipe.stimulus, n):
+            state.kept = KeptSounds(recipe.stimulus, n)
+        drawn = state.kept or drawn
+    return batches_of(drawn, indices, recipe.training.batch, seed=recipe.seed, stream="training")
 
 
 def learning_rate(settings: TrainingSettings, step: int) -> float:
@@ -310,7 +317,7 @@ def _begin(recipe: Recipe, network: Network, watch: Watch) -> None:
                 lambda done: watch.beginning("passes", done, epochs),
             )
         solved = min(settings.begin_sounds, FEW) if settings.begin == "rates" else settings.begin_sounds
-        fit_output(network, recipe.readout, sounds(solved), recipe.stimulus.limit)
+        fit_output(network, recipe.readout, sounds(solved), recipe.stimulus.limit, settings.ridge)
 
 
 def _refit(recipe: Recipe, state: _State, watch: Watch) -> str:
@@ -319,7 +326,7 @@ def _refit(recipe: Recipe, state: _State, watch: Watch) -> str:
     Killed in here, a run that is resumed does all of it again: the checkpoint stays until the model is written.
     """
     n = recipe.training.refit_sounds
-    if n == 0:
+    if n == 0 or not state.best:
         return ""
     network = state.network
     network.load_state_dict(state.best)
@@ -328,12 +335,14 @@ def _refit(recipe: Recipe, state: _State, watch: Watch) -> str:
         recipe.readout,
         _counted(recipe, "refit", n, lambda done: watch.refitting(done, n)),
         recipe.stimulus.limit,
+        recipe.training.ridge,
     )
-    loss = _validate(recipe, network).get("validation_loss", -math.inf)
-    if loss > state.best_loss:
+    found = _validate(recipe, network)
+    if not found.get("validation_loss", -math.inf) <= state.best_loss:
         return "; output weights kept, least squares had no better ones"
     state.best = {name: value.clone() for name, value in network.state_dict().items()}
-    return f"; output weights refitted on {n} sounds"
+    accuracy = f": validation accuracy {100 * found['validation_accuracy']:.1f} %" if found else ""
+    return f"; output weights refitted on {n} sounds{accuracy}"
 
 
 def _counted(recipe: Recipe, stream: str, n: int, told: Callable[[int], None]) -> Iterator[Sounds]:

@@ -165,6 +165,11 @@ def _training(recipe: Recipe, history: Sequence[Mapping[str, float]]) -> str:
         parts.append(f"The weights of epoch {best['epoch']:.0f}, those of the lowest validation loss, were kept.")
     else:
         parts.append("There was no validation; the last weights were kept.")
+    if settings.refit_sounds:
+        parts.append(
+            f"Then output weights were solved for by least squares on {settings.refit_sounds:,} other sounds, and kept "
+            f"unless validation found them worse."
+        )
     return escape(" ".join(parts))
 
 
