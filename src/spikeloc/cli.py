@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 EXAMPLES = """examples:
   spikeloc train tone                          train the default network, score it, draw it: runs/tone/report.html
-  spikeloc train tone --out runs/wide --network.hidden 128 --training.epochs 40
+  spikeloc train tone --out runs/small --network.hidden 384 --training.epochs 40
   spikeloc train tone --resume                 continue a run that was interrupted
   spikeloc evaluate runs/tone --sounds 20000
   spikeloc ceiling tone                        what the ideal observer reaches, without training
