@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeloc.compiled import kernel, over_sounds, trailing_zeros
-from spikeloc.compiled.bits import count_ones
+from spikeloc.compiled.bits import PLACES, count_ones, write_sums
 
 __all__ = ["SpikeEvents", "words_of"]
 
@@ -136,14 +136,20 @@ def _count_bits(first: int, last: int, n_steps: int, bits: np.ndarray, count: np
 
 @kernel
 def _list_bits(first: int, last: int, n_steps: int, bits: np.ndarray, start: np.ndarray, index: np.ndarray) -> None:
+    """A byte's eight places are written at once, set or not, but never beyond these sounds, where others write."""
+    event, end = U(start[first * n_steps]), U(start[last * n_steps])
     for row in range(first * n_steps, last * n_steps):
-        event = start[row]
         for place in range(bits.shape[1]):
             rest, origin = bits[row, place], U(place) << U(6)
+            while rest != U(0) and event + U(8) <= end:
+                byte = rest & U(0xFF)
+                write_sums(index, event, PLACES, byte, origin)
+                event += count_ones(byte)
+                rest, origin = rest >> U(8), origin + U(8)
             while rest != U(0):
                 index[event] = origin + trailing_zeros(rest)
                 rest &= rest - U(1)
-                event += 1
+                event += U(1)
 
 
 @kernel

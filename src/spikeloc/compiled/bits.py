@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["bytes_above", "count_ones", "write_sums"]
+__all__ = ["PLACES", "bytes_above", "count_ones", "write_sums"]
+
+_BITS = [[bit for bit in range(8) if byte >> bit & 1] for byte in range(256)]
+PLACES = np.array([bits + [0] * (8 - len(bits)) for bits in _BITS], dtype=np.uint16).reshape(-1)  # of a byte's set bits
 
 _BYTE, _SHORT, _INDEX, _WORD = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _SIXTEEN_BYTES, _EIGHT_SHORTS = ir.VectorType(_BYTE, 16), ir.VectorType(_SHORT, 8)

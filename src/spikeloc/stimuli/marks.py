@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeloc.compiled import inlined, kernel
-from spikeloc.compiled.bits import bytes_above, count_ones, write_sums
+from spikeloc.compiled.bits import PLACES, bytes_above, count_ones, write_sums
 
 __all__ = ["FULL", "MORE", "ROWS", "byte_neurons", "list_rows", "move"]
 
@@ -22,8 +22,6 @@ ROWS = 64  # at most this many rows are listed at once
 MORE = 8  # places written beyond the last spike
 FULL = U(2**63)  # a list that has no room for its spikes
 
-_BITS = [[bit for bit in range(8) if byte >> bit & 1] for byte in range(256)]
-PLACES = np.array([bits + [0] * (8 - len(bits)) for bits in _BITS], dtype=np.uint16).reshape(-1)  # of a byte's set bits
 ZEROS = np.zeros(16, dtype=np.uint8)
 
 
