@@ -1,8 +1,8 @@
 """Sounds that are used again are drawn once and then kept, as one bit for each bin.
 
 A training set that stays the same over the epochs could be drawn anew in each of them, because a sound is a function of
-its place in a stream; reading bits takes a third of that time. A set that would need more than 64 MiB is drawn anew all the
-same, so memory does not grow with the number of sounds.
+its place in a stream; reading bits takes a third of that time. A set that would need more than 64 MiB is drawn anew all
+the same, so memory does not grow with the number of sounds.
 """
 
 from __future__ import annotations
