@@ -19,6 +19,12 @@ TONE = ToneStimulus(fibres_per_ear=20, duration=0.05)
 SETTINGS = NetworkSettings(hidden=(24,), tau=5e-3, output_tau=1e-3, initial_weights="coincidence", weight_gain=1.0)
 
 
+def barely_trained(**training):
+    """A recipe whose only epoch changes next to nothing."""
+    training = {"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9} | training
+    return Recipe(stimulus=TONE, network=SETTINGS, readout=Readout(kind="direction", scale=100), training=training)
+
+
 def batches(n=512):
     import numpy as np
 
@@ -96,12 +102,7 @@ def test_a_readout_of_anything_but_mean_potentials_is_refused():
 
 
 def test_training_that_begins_so_knows_much_at_once(tmp_path):
-    recipe = Recipe(
-        stimulus=TONE,
-        network=SETTINGS,
-        readout=Readout(kind="direction", scale=100),
-        training={"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9, "begin_sounds": 1024},
-    )
+    recipe = barely_trained(begin_sounds=1024)
     begun = recipe.with_values({"training.begin": "least_squares"})
     losses = [train(each, tmp_path / str(i)).history[0]["loss"] for i, each in enumerate((recipe, begun))]
     assert losses[0] == pytest.approx(math.log(2 * math.pi), abs=1e-3)  # output weights of zero: anywhere
@@ -109,12 +110,7 @@ def test_training_that_begins_so_knows_much_at_once(tmp_path):
 
 
 def test_output_weights_are_fitted_anew_after_training(tmp_path):
-    recipe = Recipe(
-        stimulus=TONE,
-        network=SETTINGS,
-        readout=Readout(kind="direction", scale=100),
-        training={"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9, "validation_sounds": 256},
-    )
+    recipe = barely_trained(validation_sounds=256)
     before = train(recipe, tmp_path / "before").network().weights
     heard = Heard()
     after = train(recipe.with_values({"training.refit_sounds": 512}), tmp_path / "after", watch=heard).network().weights
@@ -125,20 +121,7 @@ def test_output_weights_are_fitted_anew_after_training(tmp_path):
 
 
 def test_a_refit_that_is_worse_is_left_out(tmp_path):
-    recipe = Recipe(
-        stimulus=TONE,
-        network=SETTINGS,
-        readout=Readout(kind="direction", scale=100),
-        training={
-            "sounds": 64,
-            "batch": 32,
-            "epochs": 1,
-            "learning_rate": 1e-9,
-            "validation_sounds": 256,
-            "begin": "least_squares",
-            "begin_sounds": 2048,
-        },
-    )
+    recipe = barely_trained(validation_sounds=256, begin="least_squares", begin_sounds=2048)
     before = train(recipe, tmp_path / "before").network().weights
     heard = Heard()
     after = train(recipe.with_values({"training.refit_sounds": 8}), tmp_path / "after", watch=heard).network().weights

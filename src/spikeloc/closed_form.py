@@ -6,9 +6,9 @@ differences only slowly. Least squares finds it in one step:
     minimise  sum over sounds of |W' m - (cos angle, sin angle)|^2 + ridge
 
 with m the mean potential that each input of the output neurons (the hidden neurons and, if there is one, the constant
-current) would cause in an output neuron of weight one. For an `angle`
-readout the target is the angle in units of the range's limit. Then z = W' m is turned into scores of the readout's
-output neurons, as large as the errors e on some of these sounds allow: kappa = 1 / mean(e^2).
+current) would cause in an output neuron of weight one. For an `angle` readout the target is the angle in units of the
+range's limit. Then z = W' m is turned into scores of the readout's output neurons, as large as the errors e on some of
+these sounds allow: kappa = 1 / mean(e^2).
 """
 
 from __future__ import annotations
