@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from spikeloc.angles import class_of_angle
+from spikeloc.angles import class_of_angle, wrap
 from spikeloc.batches import batches_of
-from spikeloc.closed_form import fit_output
+from spikeloc.closed_form import ALONG, fit_output
 from spikeloc.errors import UserError
 from spikeloc.network import Network, NetworkSettings
 from spikeloc.readout import Readout, population_vector
@@ -26,8 +27,6 @@ def barely_trained(**training):
 
 
 def batches(n=512):
-    import numpy as np
-
     return list(batches_of(TONE, np.arange(n), 128, seed=3, stream="begin"))
 
 
@@ -58,9 +57,7 @@ def test_a_direction_readout_points_where_least_squares_does():
     readout = Readout(kind="direction", classes=7, scale=50)
     network = fitted(readout)
     means, angle = means_and_angles(network)
-    target = torch.stack([angle.cos(), angle.sin()], dim=1)
-    ridge = 1e-4 * means.square().sum(dim=0).mean() * torch.eye(means.shape[1], dtype=torch.float64)
-    z = means @ torch.linalg.solve(means.T @ means + ridge, means.T @ target)
+    z = means @ written_out(means, angle, along=ALONG)
     with torch.no_grad():
         found = torch.cat([population_vector(readout.scores(network(sounds.events))) for sounds in batches()]).double()
     expected = torch.atan2(z[:, 1], z[:, 0])
@@ -68,6 +65,31 @@ def test_a_direction_readout_points_where_least_squares_does():
     # The vector's length is as sure as the errors allow: 1 / mean squared error, on average.
     kappa = 1 / float((expected - angle).square().mean())
     assert float(found.norm(dim=1).median()) == pytest.approx(kappa * float(z.norm(dim=1).median()), rel=1e-2)
+
+
+def written_out(means, angle, along):
+    """Weights [inputs, 2] that minimise both squares and the ridge, one row of equations for each square."""
+    cos, sin = angle.cos()[:, None], angle.sin()[:, None]
+    across_rows = torch.cat([means * sin, -means * cos], dim=1)
+    along_rows = math.sqrt(along) * torch.cat([means * cos, means * sin], dim=1)
+    rows = torch.cat([across_rows, along_rows])
+    targets = torch.cat([torch.zeros(len(angle)), torch.full((len(angle),), math.sqrt(along))]).double()
+    n = means.shape[1]
+    ridge = (1 + along) / 2 * 1e-4 * means.square().sum(dim=0).mean() * torch.eye(2 * n, dtype=torch.float64)
+    return torch.linalg.solve(rows.T @ rows + ridge, rows.T @ targets).reshape(2, n).T
+
+
+def test_errors_across_the_direction_are_what_counts():
+    network = fitted(Readout(kind="direction", classes=7, scale=50))
+    means, angle = means_and_angles(network)
+    fresh = TONE.draw(4096, seed=9)
+    with torch.no_grad():
+        fresh_means = network(fresh.events).means.double()
+    errors = {}
+    for along in (1, ALONG):
+        z = fresh_means @ written_out(means, angle, along)
+        errors[along] = float(wrap(torch.atan2(z[:, 1], z[:, 0]) - fresh.angle).abs().mean())
+    assert errors[ALONG] < 0.99 * errors[1]
 
 
 def test_a_class_readout_takes_the_class_nearest_to_that_direction():
