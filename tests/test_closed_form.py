@@ -8,9 +8,10 @@ import torch
 
 from spikeloc.angles import class_of_angle, wrap
 from spikeloc.batches import batches_of
-from spikeloc.closed_form import ALONG, fit_output
+from spikeloc.closed_form import fit_output
 from spikeloc.errors import UserError
 from spikeloc.network import Network, NetworkSettings
+from spikeloc.normal_equations import ALONG
 from spikeloc.readout import Readout, population_vector
 from spikeloc.recipe import Recipe
 from spikeloc.stimuli import ToneStimulus

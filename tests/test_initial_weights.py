@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spikeloc.errors import UserError
-from spikeloc.initial_weights import coincidence_weights, uniform_weights
+from spikeloc.initial_weights import OFFSET, Detectors, coincidence_weights, uniform_weights
 from spikeloc.network import Network, NetworkSettings
 from spikeloc.stimuli import Fibres, SceneStimulus, ToneStimulus
 
@@ -24,8 +24,8 @@ def even_fibres(n=12, frequencies=(500.0,), reach=2.0, locking=1.0):
     return Fibres(np.repeat([0, 1], n * len(frequencies)), frequency, phase, reach * ones, locking * ones)
 
 
-def weights_of(fibres, n_neurons, gain=1.0, seed=0):
-    return coincidence_weights(fibres, n_neurons, gain, seeded(seed)).double().numpy()
+def weights_of(fibres, n_neurons, gain=1.0, seed=0, harmonics=1):
+    return coincidence_weights(fibres, n_neurons, Detectors(gain, harmonics=harmonics), seeded(seed)).double().numpy()
 
 
 def favourites(weights, fibres):
@@ -136,13 +136,13 @@ def favourites_by_draw(fibres, n_neurons):
 
 def test_gains_spread_evenly_on_a_logarithmic_scale():
     fibres = even_fibres()
-    weights = coincidence_weights(fibres, 4000, 2.0, seeded(), 8.0).numpy()
+    weights = coincidence_weights(fibres, 4000, Detectors(2.0, 8.0), seeded()).numpy()
     octaves = np.log2(2.0 / np.linalg.norm(weights, axis=0))
     assert octaves.min() > -1e-5
     assert octaves.max() < 3 + 1e-5
     assert (np.histogram(octaves, 6, (0, 3))[0] > 550).all()
     # Only the gains differ from what they are without a spread.
-    alike = coincidence_weights(fibres, 4000, 2.0, seeded()).numpy()
+    alike = coincidence_weights(fibres, 4000, Detectors(2.0), seeded()).numpy()
     cosines = (weights * alike).sum(axis=0) / (np.linalg.norm(weights, axis=0) * np.linalg.norm(alike, axis=0))
     np.testing.assert_allclose(cosines, 1, atol=1e-5)
 
@@ -179,3 +179,45 @@ def test_only_the_first_layer_detects_coincidences_and_the_first_answer_is_anywh
 def test_without_knowledge_of_the_fibres_it_is_refused():
     with pytest.raises(UserError, match=r"network\.initial_weights is 'coincidence', which needs to know"):
         network((20,), None)
+
+
+def test_a_group_shares_its_weights_and_its_thresholds_are_evenly_spaced():
+    fibres = even_fibres()
+    kind = Detectors(shares=(0.1, 0.7), levels=12)
+    weights = coincidence_weights(fibres, 60, kind, seeded()).double().numpy().reshape(24, 5, 12)
+    shares = 1 / np.maximum(weights, 0).sum(axis=0)  # of the excitation that reaches the threshold, 1
+    np.testing.assert_allclose(shares, np.tile(0.1 + 0.6 * (np.arange(12) + 0.5) / 12, (5, 1)), rtol=1e-5)
+    alike = weights * shares
+    np.testing.assert_allclose(alike, np.tile(alike[:, :, :1], (1, 1, 12)), atol=1e-6)
+    assert np.abs(alike[:, 0] - alike[:, 1]).max() > 0.01
+
+
+def test_harmonics_over_the_phase_are_equally_strong():
+    fibres = even_fibres(n=32)
+    weights = weights_of(fibres, 50, harmonics=3)
+    for ear in (0, 1):
+        parts = np.abs(np.fft.rfft(weights[fibres.ear == ear], axis=0)) / 32
+        np.testing.assert_allclose(parts[1:4] / parts[1], 1, rtol=1e-4)
+        np.testing.assert_allclose(parts[0] / parts[1], 2 * OFFSET, rtol=1e-4)
+        assert np.abs(parts[4:]).max() < 1e-6
+    # Each of them comes from the right ear with n times the favourite difference.
+    left, right = (np.fft.rfft(weights[fibres.ear == ear], axis=0)[1:4] for ear in (0, 1))
+    turned = np.angle(left / right)
+    np.testing.assert_allclose(np.exp(2j * turned[0]), np.exp(1j * turned[1]), atol=1e-4)
+    np.testing.assert_allclose(np.exp(3j * turned[0]), np.exp(1j * turned[2]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hidden": (12, 4)}, "needs one hidden layer"),
+        ({"threshold_shares": None}, "needs one hidden layer, .* and threshold_shares"),
+        ({"initial_weights": "fan_in"}, "initial_weights = 'coincidence'"),
+        ({"hidden": (30,)}, "30 hidden neurons cannot be divided into groups of that size"),
+    ],
+)
+def test_levels_need_groups(values, message):
+    good = {"hidden": (24,), "initial_weights": "coincidence", "threshold_shares": (0.1, 0.7), "levels": 12}
+    assert NetworkSettings(**good).levels == 12
+    with pytest.raises(UserError, match=message):
+        NetworkSettings(**(good | values))

@@ -1,16 +1,12 @@
 """Output weights in closed form: the best linear reading of what the hidden neurons do, without a gradient.
 
 The counts of hidden neurons are alike in many ways at once, so gradient descent finds a reading that tells fine
-differences only slowly. Least squares finds it in one step. With m the mean potential that each input of the output
+differences only slowly. Least squares finds it in one step: with m the mean potential that each input of the output
 neurons (the hidden neurons and, if there is one, the constant current) would cause in an output neuron of weight one,
-and z = m W a point (x, y) whose direction is the answer:
-
-    minimise  sum over sounds of (x sin a - y cos a)^2 + q (x cos a + y sin a - 1)^2 + ridge        a the true angle
-
-The first square is how far z is beside the direction of a, the second how far from it along that direction, which does
-not matter to the answer: q is small, and only keeps z from being zero. For an `angle` readout, z is a number and its
-target the angle in units of the range's limit. Then z is turned into scores of the readout's output neurons, as large
-as the errors e on some of these sounds allow: kappa = 1 / mean(e^2).
+a point z = m W whose direction is the answer, or, for an `angle` readout, the angle itself in units of the range's
+limit (see :mod:`spikeloc.normal_equations`). Where hidden neurons come in groups of many levels, the weights of a group
+are tied (see :mod:`spikeloc.staircases`). Then z is turned into scores of the readout's output neurons, as large as the
+errors e on some of these sounds allow: kappa = 1 / mean(e^2).
 """
 
 from __future__ import annotations
@@ -23,15 +19,15 @@ from torch import Tensor
 from spikeloc.angles import class_centres, wrap
 from spikeloc.errors import UserError
 from spikeloc.network import Network
+from spikeloc.normal_equations import Circle, Line
 from spikeloc.readout import Readout, directions
+from spikeloc.staircases import increments
 from spikeloc.stimuli import Sounds
 
 __all__ = ["fit_output"]
 
 SEEN = 8192  # sounds at least, if there are so many, whose errors say how sharp the answers may be
 TOGETHER = 1024  # sounds whose products are taken at once
-ALONG = 0.02  # q: what an error along the direction weighs beside one across it
-NEVER = 1e-12  # what is added to the mean square even if no hidden neuron ever spikes
 
 
 @torch.no_grad()
@@ -49,23 +45,45 @@ def fit_output(
             f"least squares (training.begin, training.refit_sounds) needs readout.output = 'mean', but that is "
             f"{readout.output!r}"
         )
-    equations = _Line(limit) if readout.kind == "angle" else _Circle()
+    equations = Line(limit) if readout.kind == "angle" else Circle()
     seen: list[tuple[Tensor, Tensor]] = []
-    for means, angle in _together(_means(network, batches)):
+    tie = increments(network.settings.levels)
+    for means, angle in _together(_means(network, batches, tie)):
         equations.add(means, angle)
         if sum(len(each) for _, each in seen) < SEEN:
             seen.append((means, angle))
     solution = equations.solution(ridge)
     weights = network.weights[-1]
-    weights.copy_(_as_scores(readout, solution, _sharpness(solution, seen), limit) / readout.scale)
+    scores = _as_scores(readout, solution, _sharpness(solution, seen), limit)
+    weights.copy_(_untied(scores, tie) / readout.scale)
 
 
-def _means(network: Network, batches: Iterable[Sounds]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Mean potentials by input of the output neurons, [batch, inputs], and angles, float64 [batch]."""
+def _means(network: Network, batches: Iterable[Sounds], tie: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Mean potentials by input of the output neurons, tied, [batch, inputs], and angles, float64 [batch]."""
     for sounds in batches:
         means = network(sounds.events, "mean").means
         assert means is not None
-        yield means.cpu(), sounds.angle
+        yield _tied(means.cpu(), tie), sounds.angle
+
+
+def _tied(means: Tensor, tie: Tensor) -> Tensor:
+    """What the inputs [batch, group * level and perhaps a constant] are with weights that are tied so."""
+    levels, knots = tie.shape
+    if levels == knots:
+        return means
+    n_groups = means.shape[1] // levels
+    groups = means[:, : n_groups * levels].reshape(-1, n_groups, levels) @ tie.to(means.dtype)
+    return torch.cat([groups.flatten(1), means[:, n_groups * levels :]], dim=1)
+
+
+def _untied(weights: Tensor, tie: Tensor) -> Tensor:
+    """The weights of all inputs, of those that are tied so."""
+    levels, knots = tie.shape
+    if levels == knots:
+        return weights
+    n_groups = len(weights) // knots
+    groups = tie @ weights[: n_groups * knots].reshape(n_groups, knots, -1)
+    return torch.cat([groups.flatten(0, 1), weights[n_groups * knots :]])
 
 
 def _together(parts: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -83,55 +101,6 @@ def _together(parts: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, 
 def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     means, angles = zip(*parts, strict=True)
     return torch.cat(means), torch.cat(angles)
-
-
-class _Line:
-    """Normal equations of a number that shall be angle / limit."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self.gram = self.moments = torch.zeros((), dtype=torch.float64)
-
-    def add(self, means: Tensor, angle: Tensor) -> None:
-        self.gram = self.gram + _product(means, means)
-        self.moments = self.moments + means.double().T @ (angle / self.limit)[:, None]
-
-    def solution(self, ridge: float) -> Tensor:
-        """Weights [inputs, 1], float64."""
-        return torch.linalg.solve(_with_ridge(self.gram, ridge), self.moments)
-
-
-class _Circle:
-    """Normal equations of a point that shall lie in the direction of the angle."""
-
-    def __init__(self) -> None:
-        zero = torch.zeros((), dtype=torch.float64)
-        self.gram = self.gram_cos = self.gram_sin = self.moments = zero  # plain, and weighted by cos 2a and sin 2a
-
-    def add(self, means: Tensor, angle: Tensor) -> None:
-        double = (2 * angle).to(means.dtype)[:, None]
-        self.gram = self.gram + _product(means, means)
-        self.gram_cos = self.gram_cos + _product(means, means * double.cos())
-        self.gram_sin = self.gram_sin + _product(means, means * double.sin())
-        self.moments = self.moments + means.double().T @ torch.stack([angle.cos(), angle.sin()], dim=1)
-
-    def solution(self, ridge: float) -> Tensor:
-        """Weights [inputs, 2], float64."""
-        gram = _with_ridge(self.gram, ridge)
-        # cos^2 a = (1 + cos 2a) / 2, sin^2 a = (1 - cos 2a) / 2, sin a cos a = sin 2a / 2.
-        same, apart, mixed = (1 + ALONG) * gram, (1 - ALONG) * self.gram_cos, (1 - ALONG) * self.gram_sin
-        system = torch.cat([torch.cat([same - apart, -mixed], 1), torch.cat([-mixed, same + apart], 1)]) / 2
-        return torch.linalg.solve(system, ALONG * self.moments.T.reshape(-1)).reshape(2, -1).T
-
-
-def _product(one: Tensor, other: Tensor) -> Tensor:
-    """Sum over sounds of one' other; rounded as the potentials are, summed in float64."""
-    return (one.T @ other).double()
-
-
-def _with_ridge(gram: Tensor, ridge: float) -> Tensor:
-    penalty = ridge * gram.diagonal().mean() + NEVER
-    return gram + penalty * torch.eye(len(gram), dtype=torch.float64)
 
 
 def _sharpness(solution: Tensor, seen: list[tuple[Tensor, Tensor]]) -> float:

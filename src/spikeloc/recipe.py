@@ -69,13 +69,14 @@ class TrainingSettings(Settings):
     """Step size of Adam."""
     schedule: Literal["constant", "cosine"] = "constant"
     """The step size over training: constant, or falling to zero along half a cosine."""
-    begin: Literal["weights", "least_squares", "rates"] = "weights"
+    begin: Literal["weights", "least_squares", "rates", "pursuit"] = "weights"
     """How training begins: from the initial weights; with output weights solved for by least squares; or, before that,
-    with the second hidden layer trained as rectifiers that read the first one's spike counts (`rates`)."""
+    with the second hidden layer trained as rectifiers that read the first one's spike counts (`rates`), or with the
+    first one trained as groups whose neurons differ in threshold, one time step apart (`pursuit`)."""
     begin_sounds: Positive = 16_384
     """Sounds that training begins with in these ways."""
     begin_epochs: Positive = 20
-    """Passes over them with `rates`."""
+    """Passes over them with `rates`; with `pursuit`, over as many fresh ones each."""
     refit_sounds: int = Field(0, ge=0)
     """Sounds, many times as many as hidden neurons, on which least squares reads these anew after the last epoch; kept
     unless validation finds it worse. 0 leaves the output weights as they were trained."""

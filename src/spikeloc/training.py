@@ -27,6 +27,7 @@ from spikeloc.errors import StimulusWarning, UserError
 from spikeloc.kept_sounds import KeptSounds
 from spikeloc.network import Activity, Network
 from spikeloc.optimiser import Adam
+from spikeloc.pursuit import fit_staircases
 from spikeloc.randomness import permutation, torch_generator
 from spikeloc.rate_network import fit_second_layer
 from spikeloc.recipe import Recipe, TrainingSettings
@@ -316,8 +317,26 @@ def _begin(recipe: Recipe, network: Network, watch: Watch) -> None:
                 generator,
                 lambda done: watch.beginning("passes", done, epochs),
             )
+        if settings.begin == "pursuit":
+            _pursue(recipe, network, watch)
         solved = min(settings.begin_sounds, FEW) if settings.begin == "rates" else settings.begin_sounds
         fit_output(network, recipe.readout, sounds(solved), recipe.stimulus.limit, settings.ridge)
+
+
+def _pursue(recipe: Recipe, network: Network, watch: Watch) -> None:
+    """The hidden layer's weights by projection pursuit, on as many fresh sounds in each pass."""
+    n, passes, batch = recipe.training.begin_sounds, recipe.training.begin_epochs, recipe.training.batch
+    fibres = recipe.stimulus.fibres
+    assert fibres is not None
+
+    def sounds(each: int) -> Iterator[Sounds]:
+        indices = np.arange(each * n, (each + 1) * n, dtype=np.int64)
+        return batches_of(recipe.stimulus, indices, batch, seed=recipe.seed, stream="pursuit")
+
+    def passed(done: int) -> None:
+        watch.beginning("passes", done, passes)
+
+    fit_staircases(network, fibres, sounds, passes, math.ceil(n / batch), passed)
 
 
 def _refit(recipe: Recipe, state: _State, watch: Watch) -> str:

@@ -1,0 +1,279 @@
+"""Hidden neurons that begin as staircases of trained sums: their weights are found without spikes, one time step apart.
+
+Neurons so fast that each time step stands for itself add up, over a sound, what they make of each step's input k_t.
+Groups of many levels (see :mod:`spikeloc.staircases`) can make any function f_g of their common sum, so the network is
+
+    z = sum over time steps and groups of f_g(w_g . k_t) + c
+
+a projection pursuit regression (Friedman & Stuetzle 1981, J. Am. Stat. Assoc. 76:817). Here it is trained as such: f_g
+are polygons through a few knots, the weights of each ear are smooth, a sum of cosines over its fibres in the order of
+their phases, and
+
+    minimise  mean over sounds of (x sin a - y cos a)^2 + q (x cos a + y sin a - 1)^2       z = (x, y), a the true angle
+
+as in :mod:`spikeloc.normal_equations`, which also finds the first f_g; then Adam trains both. Smooth weights are what
+makes it work: noise in the gradient of each of many neighbouring fibres' weights would be as large as the gain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeloc.compiled import kernel, over_sounds
+from spikeloc.errors import UserError
+from spikeloc.network import Network
+from spikeloc.neurons.models import decay
+from spikeloc.normal_equations import ALONG, Circle
+from spikeloc.optimiser import Adam
+from spikeloc.spikes import SpikeEvents
+from spikeloc.staircases import KNOTS, thresholds
+from spikeloc.stimuli import Fibres, Sounds
+
+__all__ = ["fit_staircases"]
+
+COSINES = 12  # for the weights of an ear's fibres
+RATE = 3e-3  # of Adam's steps, for numbers whose spread is one
+SLOWER = 0.1  # than those of the weights are steps of the polygons: least squares has found them already
+RIDGE = 1e-6
+RARE = 1e-3  # part of all steps in which the sum is larger than the polygon is wide
+WEAK = 0.1  # of the largest sum: groups that hardly anything excites are not made to answer to it all the same
+FORGETFUL = 0.05  # what a membrane may keep over a time step
+CHUNK = 16  # sounds whose gradients are summed together, in this order on any number of threads
+
+
+def fit_staircases(
+    network: Network,
+    fibres: Fibres,
+    sounds: Callable[[int], Iterable[Sounds]],
+    passes: int,
+    batches: int,
+    passed: Callable[[int], None],
+) -> None:
+    """Set the weights of the hidden layer, which comes in groups of many levels.
+
+    fibres    what the inputs are tuned to, all to one frequency
+    sounds    sounds of a pass, from 0 on: those of pass 0 for the first polygons, ``passes`` more to train with
+    batches   of a pass
+    passed    is told after each pass how many are done
+
+    Raises UserError for networks without such groups, for neurons that remember, and for fibres of many frequencies.
+    """
+    _check(network, fibres)
+    basis = smooth_basis(fibres)
+    levels = network.settings.levels
+    with torch.enable_grad():
+        directions = _trained(basis, network.weights[0].detach()[:, ::levels], sounds, passes, batches, passed)
+    weights = (basis @ directions)[:, :, None] / thresholds(levels).float()
+    with torch.no_grad():
+        network.weights[0].copy_(weights.flatten(1))
+
+
+def _check(network: Network, fibres: Fibres) -> None:
+    settings = network.settings
+    if settings.levels < KNOTS:
+        raise UserError(f"training.begin is 'pursuit', which needs network.levels of {KNOTS} or more")
+    kept = decay(settings.neurons()[0].tau, network.dt)
+    if kept > FORGETFUL:
+        raise UserError(
+            f"training.begin is 'pursuit', which needs neurons that forget: with this network.tau they keep "
+            f"{100 * kept:.0f} % of their potential over a time step, at most {100 * FORGETFUL:.0f} % are allowed"
+        )
+    if len(np.unique(fibres.frequency)) > 1:
+        raise UserError("training.begin is 'pursuit', which needs fibres that are all tuned to one frequency")
+
+
+def smooth_basis(fibres: Fibres) -> Tensor:
+    """Cosines over each ear's fibres in the order of their phases, [fibre, 2 COSINES]."""
+    basis = np.zeros((len(fibres.ear), 2, COSINES))
+    for ear in (0, 1):
+        own = np.flatnonzero(fibres.ear == ear)
+        place = np.argsort(np.argsort(fibres.phase[own], kind="stable")) / max(1, len(own) - 1)
+        basis[own, ear] = np.cos(np.pi * place[:, None] * np.arange(COSINES))
+    return torch.from_numpy(basis.reshape(len(basis), -1)).float()
+
+
+def _trained(
+    basis: Tensor,
+    weights: Tensor,
+    sounds: Callable[[int], Iterable[Sounds]],
+    passes: int,
+    batches: int,
+    passed: Callable[[int], None],
+) -> Tensor:
+    """The groups' weights in terms of the basis [2 COSINES, group], beginning with those that are given [fibre, group].
+
+    They are scaled so that polygons from 0 to 1 are as wide as the sums are large, but for rare ones.
+    """
+    directions = torch.linalg.lstsq(basis.double(), weights.double()).solution.float()
+    directions = directions / _widths(basis, directions, sounds(0))
+    heights, constant = _first_polygons(basis, directions, sounds(0))
+    units = float(directions.std()), SLOWER * float(heights.std())
+    parameters = [(directions / units[0]).requires_grad_(), (heights / units[1]).requires_grad_()]
+    optimiser = Adam(parameters)
+    done = 0
+    for each in range(passes):
+        for batch in sounds(1 + each):
+            sums = _on_basis(batch.events, basis) @ (parameters[0] * units[0])
+            z = polygon_sums(sums, parameters[1] * units[1], batch.events.n_steps) + constant
+            optimiser.clear()
+            _loss(z, batch.angle).backward()  # type: ignore[no-untyped-call]
+            optimiser.step(RATE * (1 + math.cos(math.pi * done / (passes * batches))) / 2)
+            done += 1
+        passed(each + 1)
+    return parameters[0].detach() * units[0]
+
+
+def _widths(basis: Tensor, directions: Tensor, sounds: Iterable[Sounds]) -> Tensor:
+    """How large the sums of each group are, but for rare ones, in a first batch: [group]."""
+    sums = _on_basis(next(iter(sounds)).events, basis) @ directions
+    largest = torch.from_numpy(np.quantile(sums.numpy(), 1 - RARE, axis=0)).float()
+    return largest.clamp(min=WEAK * float(largest.max()))
+
+
+def _first_polygons(basis: Tensor, directions: Tensor, sounds: Iterable[Sounds]) -> tuple[Tensor, Tensor]:
+    """Heights of the knots [group, KNOTS, 2] and the constant [2], by least squares."""
+    equations = Circle()
+    for batch in sounds:
+        hats = hat_sums(_on_basis(batch.events, basis) @ directions, batch.events.n_steps)
+        equations.add(torch.cat([hats.flatten(1), hats.new_ones(len(hats), 1)], dim=1), batch.angle)
+    solution = equations.solution(RIDGE).float()
+    return solution[:-1].reshape(-1, KNOTS, 2), solution[-1]
+
+
+def _loss(z: Tensor, angle: Tensor) -> Tensor:
+    cos, sin = angle.cos(), angle.sin()
+    across, along = z[:, 0] * sin - z[:, 1] * cos, z[:, 0] * cos + z[:, 1] * sin - 1
+    return (across.square() + ALONG * along.square()).mean()
+
+
+def _on_basis(events: SpikeEvents, basis: Tensor) -> Tensor:
+    """Sums of the basis over the fibres that spike, [sound * step, basis]."""
+    sums = np.zeros((events.n_sounds * events.n_steps, basis.shape[1]), dtype=np.float32)
+    over_sounds(_add_rows, events.n_sounds, events.n_steps, events.index, events.start, basis.numpy(), sums)
+    return torch.from_numpy(sums)
+
+
+def hat_sums(x: Tensor, n_steps: int) -> Tensor:
+    """Each hat of sums x [sound * step, group], summed over time: [sound, group, KNOTS]."""
+    hats = np.zeros((len(x) // n_steps, x.shape[1], KNOTS), dtype=np.float32)
+    over_sounds(_add_hats, len(hats), n_steps, x.numpy(), hats)
+    return torch.from_numpy(hats)
+
+
+def polygon_sums(x: Tensor, heights: Tensor, n_steps: int) -> Tensor:
+    """Polygons through 0 and the heights [group, KNOTS, 2], of sums x [sound * step, group], added up: [sound, 2].
+
+    With gradients for x and for the heights.
+    """
+    return _PolygonSums.apply(x, heights, n_steps)  # type: ignore[no-untyped-call]
+
+
+class _PolygonSums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, heights: Tensor, n_steps: int) -> Tensor:
+        ctx.save_for_backward(x, heights)
+        ctx.n_steps = n_steps
+        z = np.zeros((len(x) // n_steps, 2), dtype=np.float32)
+        over_sounds(_add_polygons, len(z), n_steps, x.detach().numpy(), heights.detach().numpy(), z)
+        return torch.from_numpy(z)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (g,) = gradients
+        x, heights = (each.detach() for each in ctx.saved_tensors)
+        of_x = np.empty(x.shape, dtype=np.float32)
+        of_heights = np.zeros((-(-len(g) // CHUNK), *heights.shape), dtype=np.float32)
+        arrays = x.numpy(), heights.numpy(), g.contiguous().numpy(), of_x, of_heights
+        over_sounds(_spread_gradients, len(g), ctx.n_steps, *arrays, chunk=CHUNK)
+        return torch.from_numpy(of_x), torch.from_numpy(of_heights).sum(dim=0), None
+
+
+@kernel
+def _add_rows(
+    first: int, last: int, n_steps: int, index: np.ndarray, start: np.ndarray, rows: np.ndarray, sums: np.ndarray
+) -> None:
+    for row in range(first * n_steps, last * n_steps):
+        for event in range(start[row], start[row + 1]):
+            for i in range(rows.shape[1]):
+                sums[row, i] += rows[index[event], i]
+
+
+@kernel
+def _add_hats(first: int, last: int, n_steps: int, x: np.ndarray, hats: np.ndarray) -> None:
+    n_knots = hats.shape[2]
+    for sound in range(first, last):
+        for row in range(sound * n_steps, (sound + 1) * n_steps):
+            for group in range(x.shape[1]):
+                place = x[row, group] * np.float32(n_knots)
+                if place >= n_knots:
+                    hats[sound, group, n_knots - 1] += np.float32(1)
+                elif place > 0:
+                    knot = int(place)
+                    above = place - np.float32(knot)
+                    hats[sound, group, knot] += above
+                    if knot > 0:
+                        hats[sound, group, knot - 1] += np.float32(1) - above
+
+
+@kernel
+def _add_polygons(first: int, last: int, n_steps: int, x: np.ndarray, heights: np.ndarray, z: np.ndarray) -> None:
+    n_knots = heights.shape[1]
+    for sound in range(first, last):
+        z0 = z1 = np.float32(0)
+        for row in range(sound * n_steps, (sound + 1) * n_steps):
+            for group in range(x.shape[1]):
+                place = x[row, group] * np.float32(n_knots)
+                if place >= n_knots:
+                    z0 += heights[group, n_knots - 1, 0]
+                    z1 += heights[group, n_knots - 1, 1]
+                elif place > 0:
+                    knot = int(place)
+                    above = place - np.float32(knot)
+                    z0 += above * heights[group, knot, 0]
+                    z1 += above * heights[group, knot, 1]
+                    if knot > 0:
+                        z0 += (np.float32(1) - above) * heights[group, knot - 1, 0]
+                        z1 += (np.float32(1) - above) * heights[group, knot - 1, 1]
+        z[sound, 0], z[sound, 1] = z0, z1
+
+
+@kernel
+def _spread_gradients(
+    first: int,
+    last: int,
+    n_steps: int,
+    x: np.ndarray,
+    heights: np.ndarray,
+    g: np.ndarray,
+    of_x: np.ndarray,
+    of_heights: np.ndarray,
+) -> None:
+    """Gradients for x, and for the heights one sum for each chunk of sounds."""
+    n_knots = heights.shape[1]
+    for sound in range(first, last):
+        g0, g1, sums = g[sound, 0], g[sound, 1], of_heights[sound // CHUNK]
+        for row in range(sound * n_steps, (sound + 1) * n_steps):
+            for group in range(x.shape[1]):
+                place = x[row, group] * np.float32(n_knots)
+                of_x[row, group] = np.float32(0)
+                if place >= n_knots:
+                    sums[group, n_knots - 1, 0] += g0
+                    sums[group, n_knots - 1, 1] += g1
+                elif place > 0:
+                    knot = int(place)
+                    above = place - np.float32(knot)
+                    sums[group, knot, 0] += above * g0
+                    sums[group, knot, 1] += above * g1
+                    rise0, rise1 = heights[group, knot, 0], heights[group, knot, 1]
+                    if knot > 0:
+                        sums[group, knot - 1, 0] += (np.float32(1) - above) * g0
+                        sums[group, knot - 1, 1] += (np.float32(1) - above) * g1
+                        rise0 -= heights[group, knot - 1, 0]
+                        rise1 -= heights[group, knot - 1, 1]
+                    of_x[row, group] = np.float32(n_knots) * (rise0 * g0 + rise1 * g1)
