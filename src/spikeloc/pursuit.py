@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeloc.compiled import kernel, over_sounds
+from spikeloc.compiled import inlined, kernel, over_sounds
+from spikeloc.compiled.lanes import LANES, at, fill, load_at, store_at
 from spikeloc.errors import UserError
 from spikeloc.network import Network
 from spikeloc.neurons.models import decay
@@ -37,7 +38,7 @@ from spikeloc.stimuli import Fibres, Sounds
 
 __all__ = ["fit_staircases"]
 
-COSINES = 12  # for the weights of an ear's fibres
+COSINES = LANES // 2  # for the weights of an ear's fibres
 RATE = 3e-3  # of Adam's steps, for numbers whose spread is one
 SLOWER = 0.1  # than those of the weights are steps of the polygons: least squares has found them already
 RIDGE = 1e-6
@@ -161,9 +162,9 @@ def _on_basis(events: SpikeEvents, basis: Tensor) -> Tensor:
 
 def hat_sums(x: Tensor, n_steps: int) -> Tensor:
     """Each hat of sums x [sound * step, group], summed over time: [sound, group, KNOTS]."""
-    hats = np.zeros((len(x) // n_steps, x.shape[1], KNOTS), dtype=np.float32)
+    hats = np.zeros((len(x) // n_steps, x.shape[1], KNOTS + 2), dtype=np.float32)
     over_sounds(_add_hats, len(hats), n_steps, x.numpy(), hats)
-    return torch.from_numpy(hats)
+    return torch.from_numpy(hats)[:, :, 2:]
 
 
 def polygon_sums(x: Tensor, heights: Tensor, n_steps: int) -> Tensor:
@@ -171,27 +172,47 @@ def polygon_sums(x: Tensor, heights: Tensor, n_steps: int) -> Tensor:
 
     With gradients for x and for the heights.
     """
-    return _PolygonSums.apply(x, heights, n_steps)  # type: ignore[no-untyped-call]
+    return _PolygonSums.apply(x, _pieces(heights), n_steps)  # type: ignore[no-untyped-call]
+
+
+def _pieces(heights: Tensor) -> Tensor:
+    """Where each piece of the polygons begins, and how much it rises: [group, KNOTS + 2, 4].
+
+    The first piece is for what is below zero and the last for what is beyond the last knot, and both are flat, so that
+    loops need not ask.
+    """
+    flat = torch.zeros_like(heights[:, :1])
+    begins = torch.cat([flat, flat, heights], dim=1)
+    rises = torch.cat([flat, begins[:, 2:] - begins[:, 1:-1], flat], dim=1)
+    return torch.cat([begins, rises], dim=2)
 
 
 class _PolygonSums(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, heights: Tensor, n_steps: int) -> Tensor:
-        ctx.save_for_backward(x, heights)
+    def forward(ctx: Any, x: Tensor, pieces: Tensor, n_steps: int) -> Tensor:
+        ctx.save_for_backward(x, pieces)
         ctx.n_steps = n_steps
         z = np.zeros((len(x) // n_steps, 2), dtype=np.float32)
-        over_sounds(_add_polygons, len(z), n_steps, x.detach().numpy(), heights.detach().numpy(), z)
+        over_sounds(_add_polygons, len(z), n_steps, x.detach().numpy(), pieces.detach().numpy(), z)
         return torch.from_numpy(z)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (g,) = gradients
-        x, heights = (each.detach() for each in ctx.saved_tensors)
+        x, pieces = (each.detach() for each in ctx.saved_tensors)
         of_x = np.empty(x.shape, dtype=np.float32)
-        of_heights = np.zeros((-(-len(g) // CHUNK), *heights.shape), dtype=np.float32)
-        arrays = x.numpy(), heights.numpy(), g.contiguous().numpy(), of_x, of_heights
+        of_pieces = np.zeros((-(-len(g) // CHUNK), *pieces.shape), dtype=np.float32)
+        arrays = x.numpy(), pieces.numpy(), g.contiguous().numpy(), of_x, of_pieces
         over_sounds(_spread_gradients, len(g), ctx.n_steps, *arrays, chunk=CHUNK)
-        return torch.from_numpy(of_x), torch.from_numpy(of_heights).sum(dim=0), None
+        return torch.from_numpy(of_x), torch.from_numpy(of_pieces).sum(dim=0), None
+
+
+@inlined
+def _piece(x: np.float32, n_pieces: int) -> tuple[int, np.float32]:
+    """Which piece a sum lies on, and how far along."""
+    place = min(max(x * np.float32(n_pieces - 2) + np.float32(1), np.float32(0)), np.float32(n_pieces - 1))
+    piece = int(place)
+    return piece, place - np.float32(piece)
 
 
 @kernel
@@ -199,47 +220,32 @@ def _add_rows(
     first: int, last: int, n_steps: int, index: np.ndarray, start: np.ndarray, rows: np.ndarray, sums: np.ndarray
 ) -> None:
     for row in range(first * n_steps, last * n_steps):
-        for event in range(start[row], start[row + 1]):
-            for i in range(rows.shape[1]):
-                sums[row, i] += rows[index[event], i]
+        total = fill(np.float32(0))
+        for event in range(at(start, row), at(start, row + 1)):
+            total = total + load_at(rows, at(index, event) * LANES)
+        store_at(sums, row * LANES, total)
 
 
 @kernel
 def _add_hats(first: int, last: int, n_steps: int, x: np.ndarray, hats: np.ndarray) -> None:
-    n_knots = hats.shape[2]
+    """Add hats of sums to [sound, group, KNOTS + 2], the two ends included."""
     for sound in range(first, last):
         for row in range(sound * n_steps, (sound + 1) * n_steps):
             for group in range(x.shape[1]):
-                place = x[row, group] * np.float32(n_knots)
-                if place >= n_knots:
-                    hats[sound, group, n_knots - 1] += np.float32(1)
-                elif place > 0:
-                    knot = int(place)
-                    above = place - np.float32(knot)
-                    hats[sound, group, knot] += above
-                    if knot > 0:
-                        hats[sound, group, knot - 1] += np.float32(1) - above
+                piece, along = _piece(x[row, group], hats.shape[2])
+                hats[sound, group, piece] += np.float32(1) - along
+                hats[sound, group, min(piece + 1, hats.shape[2] - 1)] += along
 
 
 @kernel
-def _add_polygons(first: int, last: int, n_steps: int, x: np.ndarray, heights: np.ndarray, z: np.ndarray) -> None:
-    n_knots = heights.shape[1]
+def _add_polygons(first: int, last: int, n_steps: int, x: np.ndarray, pieces: np.ndarray, z: np.ndarray) -> None:
     for sound in range(first, last):
         z0 = z1 = np.float32(0)
         for row in range(sound * n_steps, (sound + 1) * n_steps):
             for group in range(x.shape[1]):
-                place = x[row, group] * np.float32(n_knots)
-                if place >= n_knots:
-                    z0 += heights[group, n_knots - 1, 0]
-                    z1 += heights[group, n_knots - 1, 1]
-                elif place > 0:
-                    knot = int(place)
-                    above = place - np.float32(knot)
-                    z0 += above * heights[group, knot, 0]
-                    z1 += above * heights[group, knot, 1]
-                    if knot > 0:
-                        z0 += (np.float32(1) - above) * heights[group, knot - 1, 0]
-                        z1 += (np.float32(1) - above) * heights[group, knot - 1, 1]
+                piece, along = _piece(x[row, group], pieces.shape[1])
+                z0 += pieces[group, piece, 0] + along * pieces[group, piece, 2]
+                z1 += pieces[group, piece, 1] + along * pieces[group, piece, 3]
         z[sound, 0], z[sound, 1] = z0, z1
 
 
@@ -249,31 +255,20 @@ def _spread_gradients(
     last: int,
     n_steps: int,
     x: np.ndarray,
-    heights: np.ndarray,
+    pieces: np.ndarray,
     g: np.ndarray,
     of_x: np.ndarray,
-    of_heights: np.ndarray,
+    of_pieces: np.ndarray,
 ) -> None:
-    """Gradients for x, and for the heights one sum for each chunk of sounds."""
-    n_knots = heights.shape[1]
+    """Gradients for x, and for the pieces one sum for each chunk of sounds."""
+    steepness = np.float32(pieces.shape[1] - 2)
     for sound in range(first, last):
-        g0, g1, sums = g[sound, 0], g[sound, 1], of_heights[sound // CHUNK]
+        g0, g1, sums = g[sound, 0], g[sound, 1], of_pieces[sound // CHUNK]
         for row in range(sound * n_steps, (sound + 1) * n_steps):
             for group in range(x.shape[1]):
-                place = x[row, group] * np.float32(n_knots)
-                of_x[row, group] = np.float32(0)
-                if place >= n_knots:
-                    sums[group, n_knots - 1, 0] += g0
-                    sums[group, n_knots - 1, 1] += g1
-                elif place > 0:
-                    knot = int(place)
-                    above = place - np.float32(knot)
-                    sums[group, knot, 0] += above * g0
-                    sums[group, knot, 1] += above * g1
-                    rise0, rise1 = heights[group, knot, 0], heights[group, knot, 1]
-                    if knot > 0:
-                        sums[group, knot - 1, 0] += (np.float32(1) - above) * g0
-                        sums[group, knot - 1, 1] += (np.float32(1) - above) * g1
-                        rise0 -= heights[group, knot - 1, 0]
-                        rise1 -= heights[group, knot - 1, 1]
-                    of_x[row, group] = np.float32(n_knots) * (rise0 * g0 + rise1 * g1)
+                piece, along = _piece(x[row, group], pieces.shape[1])
+                of_x[row, group] = steepness * (pieces[group, piece, 2] * g0 + pieces[group, piece, 3] * g1)
+                sums[group, piece, 0] += g0
+                sums[group, piece, 1] += g1
+                sums[group, piece, 2] += along * g0
+                sums[group, piece, 3] += along * g1
