@@ -28,16 +28,19 @@ def test_events_and_bits_are_the_same_spikes(sounds, steps, neurons, density, se
     assert np.array_equal(again.index, events.index)
     assert np.array_equal(again.start, events.start)
     assert again.shape == events.shape
+    which = np.random.default_rng(seed).integers(0, max(sounds, 1), 4) if sounds else np.zeros(0, np.int64)
+    some = SpikeEvents.from_bits(bits, neurons, which)
+    assert torch.equal(some.to_dense(), dense[which])
 
 
 @pytest.mark.parametrize("sounds", [(0, 1), (1, 3), (2, 3)])
 def test_listing_bits_writes_nothing_beyond_its_sounds(sounds):
     """Others write there at the same time."""
     events = SpikeEvents.from_dense(torch.rand(4, 3, 70, generator=torch.Generator().manual_seed(2)) < 0.1)
-    bits = events.to_bits().reshape(12, -1)
+    bits = events.to_bits()
     begin, end = events.start[3 * sounds[0]], events.start[3 * sounds[1]]
     index = np.full(events.n_spikes, 999, dtype=np.uint16)
-    _list_bits(*sounds, 3, bits, events.start, index)
+    _list_bits(*sounds, bits, np.arange(4), events.start, index)
     assert np.array_equal(index[begin:end], events.index[begin:end])
     assert (index[:begin] == 999).all()
     assert (index[end:] == 999).all()

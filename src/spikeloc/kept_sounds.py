@@ -41,7 +41,7 @@ class KeptSounds:
     def draw(self, *, seed: int, stream: str, indices: np.ndarray) -> Sounds:
         """The sounds with these indices; ``seed`` and ``stream`` must be the same in every call."""
         if self._known[indices].all():
-            events = SpikeEvents.from_bits(self._bits[indices], self.stimulus.n_fibres)
+            events = SpikeEvents.from_bits(self._bits, self.stimulus.n_fibres, indices)
             return Sounds(torch.from_numpy(self._angle[indices]), events)
         sounds = self.stimulus.draw(seed=seed, stream=stream, indices=indices)
         self._bits[indices] = sounds.events.to_bits()

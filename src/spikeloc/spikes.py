@@ -72,15 +72,19 @@ class SpikeEvents:
         return bits.reshape(self.n_sounds, self.n_steps, bits.shape[1])
 
     @staticmethod
-    def from_bits(bits: np.ndarray, n_neurons: int) -> SpikeEvents:
-        """Spikes from one bit for each bin, as :meth:`to_bits` gives them; bits of no neuron must not be set."""
-        n_sounds, n_steps, n_words = bits.shape
-        rows = np.ascontiguousarray(bits).reshape(n_sounds * n_steps, n_words)
-        start = np.zeros(len(rows) + 1, dtype=np.int64)
-        over_sounds(_count_bits, n_sounds, n_steps, rows, start[1:])
+    def from_bits(bits: np.ndarray, n_neurons: int, which: np.ndarray | None = None) -> SpikeEvents:
+        """Spikes from one bit for each bin, as :meth:`to_bits` gives them; bits of no neuron must not be set.
+
+        which   these sounds in this order, all if left out    [sounds] int64
+        """
+        which = np.arange(len(bits)) if which is None else which
+        n_sounds, n_steps = len(which), bits.shape[1]
+        bits = np.ascontiguousarray(bits)
+        start = np.zeros(n_sounds * n_steps + 1, dtype=np.int64)
+        over_sounds(_count_bits, n_sounds, bits, which, start[1:])
         np.cumsum(start, out=start)
         index = np.empty(int(start[-1]), dtype=np.uint16)
-        over_sounds(_list_bits, n_sounds, n_steps, rows, start, index)
+        over_sounds(_list_bits, n_sounds, bits, which, start, index)
         return SpikeEvents(index, start, n_sounds, n_steps, n_neurons)
 
     def sounds(self, first: int, last: int) -> SpikeEvents:
@@ -126,30 +130,36 @@ def _set_bits(first: int, last: int, n_steps: int, index: np.ndarray, start: np.
 
 
 @kernel
-def _count_bits(first: int, last: int, n_steps: int, bits: np.ndarray, count: np.ndarray) -> None:
-    for row in range(first * n_steps, last * n_steps):
-        total = U(0)
-        for place in range(bits.shape[1]):
-            total += count_ones(bits[row, place])
-        count[row] = total
+def _count_bits(first: int, last: int, bits: np.ndarray, which: np.ndarray, count: np.ndarray) -> None:
+    n_steps = bits.shape[1]
+    for sound in range(first, last):
+        for step in range(n_steps):
+            total = U(0)
+            for place in range(bits.shape[2]):
+                total += count_ones(bits[which[sound], step, place])
+            count[sound * n_steps + step] = total
 
 
 @kernel
-def _list_bits(first: int, last: int, n_steps: int, bits: np.ndarray, start: np.ndarray, index: np.ndarray) -> None:
+def _list_bits(
+    first: int, last: int, bits: np.ndarray, which: np.ndarray, start: np.ndarray, index: np.ndarray
+) -> None:
     """A byte's eight places are written at once, set or not, but never beyond these sounds, where others write."""
+    n_steps = bits.shape[1]
     event, end = U(start[first * n_steps]), U(start[last * n_steps])
-    for row in range(first * n_steps, last * n_steps):
-        for place in range(bits.shape[1]):
-            rest, origin = bits[row, place], U(place) << U(6)
-            while rest != U(0) and event + U(8) <= end:
-                byte = rest & U(0xFF)
-                write_sums(index, event, PLACES, byte, origin)
-                event += count_ones(byte)
-                rest, origin = rest >> U(8), origin + U(8)
-            while rest != U(0):
-                index[event] = origin + trailing_zeros(rest)
-                rest &= rest - U(1)
-                event += U(1)
+    for sound in range(first, last):
+        for step in range(n_steps):
+            for place in range(bits.shape[2]):
+                rest, origin = bits[which[sound], step, place], U(place) << U(6)
+                while rest != U(0) and event + U(8) <= end:
+                    byte = rest & U(0xFF)
+                    write_sums(index, event, PLACES, byte, origin)
+                    event += count_ones(byte)
+                    rest, origin = rest >> U(8), origin + U(8)
+                while rest != U(0):
+                    index[event] = origin + trailing_zeros(rest)
+                    rest &= rest - U(1)
+                    event += U(1)
 
 
 @kernel
