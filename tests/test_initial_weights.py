@@ -211,7 +211,8 @@ def test_harmonics_over_the_phase_are_equally_strong():
     ("values", "message"),
     [
         ({"hidden": (12, 4)}, "needs one hidden layer"),
-        ({"threshold_shares": None}, "needs one hidden layer, .* and threshold_shares"),
+        ({"threshold_shares": None}, "needs one hidden layer, .* threshold_shares"),
+        ({"by_channel": True}, "by_channel = false"),
         ({"initial_weights": "fan_in"}, "initial_weights = 'coincidence'"),
         ({"hidden": (30,)}, "30 hidden neurons cannot be divided into groups of that size"),
     ],

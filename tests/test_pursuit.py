@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from spikeloc.angles import wrap
 from spikeloc.batches import batches_of
-from spikeloc.closed_form import fit_output
+from spikeloc.closed_form import _tied, _untied, fit_output
 from spikeloc.errors import UserError
 from spikeloc.network import Network, NetworkSettings
 from spikeloc.pursuit import COSINES, fit_staircases, hat_sums, polygon_sums, smooth_basis
 from spikeloc.readout import Readout
 from spikeloc.recipe import Recipe
-from spikeloc.staircases import KNOTS
+from spikeloc.staircases import KNOTS, increments
 from spikeloc.stimuli import SceneStimulus, ToneStimulus
 from spikeloc.training import Watch, train
 
@@ -163,26 +163,77 @@ def test_it_is_the_same_on_one_thread_and_on_two():
     assert torch.equal(found[0][1], found[1][1])
 
 
-def test_what_it_cannot_begin_is_refused():
-    with pytest.raises(UserError, match=r"needs network\.levels of 8 or more"):
-        fit(network(levels=4), 1)
-    with pytest.raises(UserError, match=r"needs neurons that forget: with this network\.tau they keep 82 %"):
-        fit(network(tau=5e-3), 1)
-    scene = SceneStimulus()
-    with pytest.raises(UserError, match="all tuned to one frequency"):
-        fit_staircases(network(scene, tau=1e-6), scene.fibres, lambda _: [], 1, 1, print)
+def recipe(network=None, training=None, **changes):
+    begin = {"begin": "pursuit", "begin_sounds": 512, "begin_epochs": 2}
+    few = {"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9, "validation_sounds": 64}
+    values = {"stimulus": TONE, "readout": READOUT} | changes
+    settings = NetworkSettings(**(VALUES | (network or {})))
+    return Recipe(network=settings, training=begin | few | (training or {}), **values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": {"levels": 4}}, r"needs network\.levels of 8 or more, not 4"),
+        ({"network": {"reset": "late_zero"}}, "not 'late_zero'"),
+        ({"network": {"tau": 5e-3}}, r"for 12 levels a network\.tau of at most 0\.315 ms, not 5 ms"),
+        ({"network": {"tau": 1e-9}, "stimulus": SceneStimulus()}, "all tuned to one frequency"),
+        ({"readout": Readout(output="max")}, "needs readout.output = 'mean', but that is 'max'"),
+    ],
+)
+def test_what_cannot_begin_so_is_refused_before_anything_is_written(changes, message):
+    with pytest.raises(UserError, match=message):
+        recipe(**changes)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01])
+def test_sounds_with_hardly_a_spike_are_refused(rate, tmp_path):
+    with pytest.raises(UserError, match="hardly a spike"):
+        train(recipe(stimulus=TONE.model_copy(update={"rate_max": rate})), tmp_path / "run")
+
+
+def test_a_sum_that_is_not_a_number_does_no_harm():
+    x = torch.tensor([[math.nan], [math.inf], [-math.inf]])
+    z = polygon_sums(x, torch.ones(1, KNOTS, 2), 1)
+    np.testing.assert_array_equal(z, [[0, 0], [1, 1], [0, 0]])
+
+
+def test_both_engines_begin_alike(tmp_path):
+    found = []
+    for engine in ("fused", "reference"):
+        run = train(recipe(network={"engine": engine}, training={"device": "cpu"}), tmp_path / engine)
+        found.append([weights.detach() for weights in run.network().weights])
+    torch.testing.assert_close(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=0.05, atol=0.02 * float(found[0][1].std()))
+
+
+def test_tied_output_weights_say_the_same_of_all_neurons():
+    random = torch.Generator().manual_seed(0)
+    means = torch.rand(9, 3 * 20 + 1, generator=random, dtype=torch.float64)
+    weights = torch.randn(3 * KNOTS + 1, 2, generator=random, dtype=torch.float64)
+    tie = increments(20)
+    torch.testing.assert_close(_tied(means, tie) @ weights, means @ _untied(weights, tie))
+
+
+def test_a_run_that_is_killed_while_it_begins_comes_to_the_same_weights(tmp_path):
+    class Killed(Watch):
+        def beginning(self, what, *_):
+            if what == "passes":
+                raise KeyboardInterrupt
+
+    whole = train(recipe(training={"refit_sounds": 512}), tmp_path / "whole").network().weights
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(training={"refit_sounds": 512}), tmp_path / "killed", watch=Killed())
+    again = train(recipe(training={"refit_sounds": 512}), tmp_path / "killed", resume=True).network().weights
+    assert all(torch.equal(*pair) for pair in zip(whole, again, strict=True))
 
 
 def test_training_that_begins_so_knows_much_at_once(tmp_path):
-    training = {"sounds": 64, "batch": 32, "epochs": 1, "learning_rate": 1e-9, "begin_sounds": 512, "begin_epochs": 2}
-    recipe = Recipe(
-        stimulus=TONE, network=NetworkSettings(**VALUES), readout=READOUT, training=training | {"begin": "pursuit"}
-    )
     heard = Heard()
-    begun = train(recipe, tmp_path / "begun", watch=heard)
+    begun = train(recipe(), tmp_path / "begun", watch=heard)
     assert heard.said == [("passes", 1, 2), ("passes", 2, 2), ("sounds", 512, 512)]
     assert begun.history[0]["loss"] < math.log(2 * math.pi) - 2
-    again = train(recipe, tmp_path / "again").network().weights
+    again = train(recipe(), tmp_path / "again").network().weights
     assert all(torch.equal(*pair) for pair in zip(begun.network().weights, again, strict=True))
 
 

@@ -14,7 +14,7 @@ from gain / spread to gain, evenly on a logarithmic scale: neurons of small gain
 coincidences. With shares (p, q) instead, weights are scaled so that a neuron's threshold, 1, is a share of what its
 excitatory inputs give when all of them spike at once, drawn for each neuron evenly from p to q: for neurons so fast
 that each time step stands for itself. With levels, neurons come in groups of so many with the same weights but for
-that factor, shares evenly spaced from p to q (see :mod:`spikeloc.staircases`). With N > 1 harmonics, the timed part is
+that factor, shares p + (q - p) theta_l (see :mod:`spikeloc.staircases`). With N > 1 harmonics, the timed part is
 
     l_f [0.4 + cos x + sum over n = 2 .. N of cos(n x + r_nh)]        x = phase_f - a_h - ear_f b_h
 

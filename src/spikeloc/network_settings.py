@@ -58,10 +58,11 @@ class NetworkSettings(Settings):
     `threshold_shares`."""
     threshold_shares: tuple[Share, Share] | None = None
     """With `coincidence`, in place of the gain: a neuron's threshold is a share, drawn between these two, of what its
-    excitatory inputs give when all of them spike at once."""
+    excitatory inputs give when all of them spike at once. Training that begins with `pursuit` finds thresholds anew."""
     levels: int = Field(1, ge=1, le=1024)
-    """With `threshold_shares` and one hidden layer, its neurons come in groups of so many that share their weights but
-    for a factor: thresholds evenly spaced, so that how many of a group spike says how large their input is."""
+    """With `threshold_shares` and one hidden layer, its neurons begin in groups of so many that share their weights but
+    for a factor: thresholds evenly spaced, so that how many of a group spike says how large their input is. Least
+    squares reads a group of more than 8 as a polygon of that."""
     harmonics: int = Field(1, ge=1, le=16)
     """With `coincidence`, initial weights are sums of so many harmonics over the fibres' phase, in random phases."""
     by_channel: bool = False
@@ -94,10 +95,11 @@ class NetworkSettings(Settings):
         return self
 
     def _check_levels(self) -> None:
-        if len(self.hidden) != 1 or self.threshold_shares is None or self.initial_weights != "coincidence":
+        fits = len(self.hidden) == 1 and self.initial_weights == "coincidence" and not self.by_channel
+        if not fits or self.threshold_shares is None:
             raise UserError(
-                f"levels is {self.levels}, which needs one hidden layer, initial_weights = 'coincidence' and "
-                f"threshold_shares"
+                f"levels is {self.levels}, which needs one hidden layer, initial_weights = 'coincidence', "
+                f"threshold_shares and by_channel = false"
             )
         if self.hidden[0] % self.levels:
             raise UserError(

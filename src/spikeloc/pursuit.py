@@ -1,7 +1,8 @@
 """Hidden neurons that begin as staircases of trained sums: their weights are found without spikes, one time step apart.
 
 Neurons so fast that each time step stands for itself add up, over a sound, what they make of each step's input k_t.
-Groups of many levels (see :mod:`spikeloc.staircases`) can make any function f_g of their common sum, so the network is
+Groups of many levels (see :mod:`spikeloc.staircases`) can make any function f_g of their common sum, so the network,
+if its output neurons weigh all time steps alike and receive a constant current, is
 
     z = sum over time steps and groups of f_g(w_g . k_t) + c
 
@@ -29,14 +30,14 @@ from spikeloc.compiled import inlined, kernel, over_sounds
 from spikeloc.compiled.lanes import LANES, at, fill, load_at, store_at
 from spikeloc.errors import UserError
 from spikeloc.network import Network
-from spikeloc.neurons.models import decay
+from spikeloc.network_settings import NetworkSettings
 from spikeloc.normal_equations import ALONG, Circle
 from spikeloc.optimiser import Adam
 from spikeloc.spikes import SpikeEvents
 from spikeloc.staircases import KNOTS, thresholds
 from spikeloc.stimuli import Fibres, Sounds
 
-__all__ = ["fit_staircases"]
+__all__ = ["fit_staircases", "refuse_others"]
 
 COSINES = LANES // 2  # for the weights of an ear's fibres
 RATE = 3e-3  # of Adam's steps, for numbers whose spread is one
@@ -44,7 +45,7 @@ SLOWER = 0.1  # than those of the weights are steps of the polygons: least squar
 RIDGE = 1e-6
 RARE = 1e-3  # part of all steps in which the sum is larger than the polygon is wide
 WEAK = 0.1  # of the largest sum: groups that hardly anything excites are not made to answer to it all the same
-FORGETFUL = 0.05  # what a membrane may keep over a time step
+SEEN = 128  # sounds at least, if there are so many, whose sums say how wide the polygons are
 CHUNK = 16  # sounds whose gradients are summed together, in this order on any number of threads
 
 
@@ -65,28 +66,34 @@ def fit_staircases(
 
     Raises UserError for networks without such groups, for neurons that remember, and for fibres of many frequencies.
     """
-    _check(network, fibres)
+    refuse_others(network.settings, network.dt, fibres)
     basis = smooth_basis(fibres)
     levels = network.settings.levels
     with torch.enable_grad():
-        directions = _trained(basis, network.weights[0].detach()[:, ::levels], sounds, passes, batches, passed)
+        given = network.weights[0].detach()[:, ::levels].cpu()
+        directions = _trained(basis, given, sounds, passes, batches, passed)
     weights = (basis @ directions)[:, :, None] / thresholds(levels).float()
     with torch.no_grad():
         network.weights[0].copy_(weights.flatten(1))
 
 
-def _check(network: Network, fibres: Fibres) -> None:
-    settings = network.settings
+def refuse_others(settings: NetworkSettings, dt: float, fibres: Fibres) -> None:
+    """Raise UserError for a network or for fibres that cannot begin so."""
+    begin = "training.begin is 'pursuit', which needs"
     if settings.levels < KNOTS:
-        raise UserError(f"training.begin is 'pursuit', which needs network.levels of {KNOTS} or more")
-    kept = decay(settings.neurons()[0].tau, network.dt)
-    if kept > FORGETFUL:
+        raise UserError(f"{begin} network.levels of {KNOTS} or more, not {settings.levels}")
+    if settings.reset not in ("zero", "subtract"):
+        raise UserError(f"{begin} network.reset = 'subtract' or 'zero', not {settings.reset!r}")
+    # The largest sums are 2 levels times the lowest threshold.
+    longest = dt / math.log(2 * settings.levels)
+    tau = settings.neurons()[0].tau
+    if tau > longest:
         raise UserError(
-            f"training.begin is 'pursuit', which needs neurons that forget: with this network.tau they keep "
-            f"{100 * kept:.0f} % of their potential over a time step, at most {100 * FORGETFUL:.0f} % are allowed"
+            f"{begin} neurons that forget the largest sums within a time step: for {settings.levels} levels a "
+            f"network.tau of at most {1000 * longest:.3g} ms, not {1000 * tau:.3g} ms"
         )
     if len(np.unique(fibres.frequency)) > 1:
-        raise UserError("training.begin is 'pursuit', which needs fibres that are all tuned to one frequency")
+        raise UserError(f"{begin} fibres that are all tuned to one frequency")
 
 
 def smooth_basis(fibres: Fibres) -> Tensor:
@@ -114,7 +121,7 @@ def _trained(
     directions = torch.linalg.lstsq(basis.double(), weights.double()).solution.float()
     directions = directions / _widths(basis, directions, sounds(0))
     heights, constant = _first_polygons(basis, directions, sounds(0))
-    units = float(directions.std()), SLOWER * float(heights.std())
+    units = _size(directions), SLOWER * _size(heights)
     parameters = [(directions / units[0]).requires_grad_(), (heights / units[1]).requires_grad_()]
     optimiser = Adam(parameters)
     done = 0
@@ -122,18 +129,32 @@ def _trained(
         for batch in sounds(1 + each):
             sums = _on_basis(batch.events, basis) @ (parameters[0] * units[0])
             z = polygon_sums(sums, parameters[1] * units[1], batch.events.n_steps) + constant
+            loss = _loss(z, batch.angle)
+            if not math.isfinite(loss.item()):
+                raise UserError("training.begin is 'pursuit', but its loss stopped being a number; give it more sounds")
             optimiser.clear()
-            _loss(z, batch.angle).backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step(RATE * (1 + math.cos(math.pi * done / (passes * batches))) / 2)
             done += 1
         passed(each + 1)
     return parameters[0].detach() * units[0]
 
 
+def _size(numbers: Tensor) -> float:
+    return float(numbers.square().mean().sqrt()) or 1.0
+
+
 def _widths(basis: Tensor, directions: Tensor, sounds: Iterable[Sounds]) -> Tensor:
-    """How large the sums of each group are, but for rare ones, in a first batch: [group]."""
-    sums = _on_basis(next(iter(sounds)).events, basis) @ directions
-    largest = torch.from_numpy(np.quantile(sums.numpy(), 1 - RARE, axis=0)).float()
+    """How large the sums of each group are, but for rare ones, in the first sounds: [group]."""
+    parts, seen = [], 0
+    for batch in sounds:
+        parts.append(_on_basis(batch.events, basis) @ directions)
+        seen += len(batch)
+        if seen >= SEEN:
+            break
+    largest = torch.from_numpy(np.quantile(torch.cat(parts).numpy(), 1 - RARE, axis=0)).float()
+    if not largest.max() > 0:
+        raise UserError(f"training.begin is 'pursuit', but in {seen} sounds there is hardly a spike to begin with")
     return largest.clamp(min=WEAK * float(largest.max()))
 
 
@@ -210,7 +231,9 @@ class _PolygonSums(torch.autograd.Function):
 @inlined
 def _piece(x: np.float32, n_pieces: int) -> tuple[int, np.float32]:
     """Which piece a sum lies on, and how far along."""
-    place = min(max(x * np.float32(n_pieces - 2) + np.float32(1), np.float32(0)), np.float32(n_pieces - 1))
+    place = x * np.float32(n_pieces - 2) + np.float32(1)
+    place = place if place > 0 else np.float32(0)  # also what is not a number: loops write where this points to
+    place = min(place, np.float32(n_pieces - 1))
     piece = int(place)
     return piece, place - np.float32(piece)
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from spikeloc.azimuth import HEAD_RADIUS
 from spikeloc.errors import UserError
-from spikeloc.network import NetworkSettings
+from spikeloc.network_settings import NetworkSettings
+from spikeloc.pursuit import refuse_others
 from spikeloc.readout import Readout
 from spikeloc.settings import Length, Rate, Settings, nearest, sections_in
 from spikeloc.stimuli import SceneStimulus, ToneStimulus
@@ -81,7 +82,8 @@ class TrainingSettings(Settings):
     """Sounds, many times as many as hidden neurons, on which least squares reads these anew after the last epoch; kept
     unless validation finds it worse. 0 leaves the output weights as they were trained."""
     ridge: float = Field(1e-4, ge=0)
-    """Penalty on large output weights where least squares finds them, in units of their inputs' mean square."""
+    """Penalty on large output weights, or with `network.levels` on a polygon's steps, where least squares finds them;
+    in units of their inputs' mean square."""
     averaging: int = Field(0, ge=0)
     """Batches over which the weights are averaged, for validation and for the result; 0 takes them as they are."""
     validation_sounds: int = Field(2048, ge=0)
@@ -160,6 +162,13 @@ class Recipe(Settings):
             raise UserError(
                 f"training.refit_sounds needs readout.output = 'mean', but that is {self.readout.output!r}; set it to 0"
             )
+        if self.training.begin != "weights" and self.readout.output != "mean":
+            raise UserError(
+                f"training.begin = {self.training.begin!r} needs readout.output = 'mean', but that is "
+                f"{self.readout.output!r}"
+            )
+        if self.training.begin == "pursuit":
+            refuse_others(self.network, self.stimulus.dt, self.stimulus.fibres)
         return self
 
     def with_values(self, values: Mapping[str, str | int | float | bool]) -> Recipe:

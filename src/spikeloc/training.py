@@ -327,7 +327,6 @@ def _pursue(recipe: Recipe, network: Network, watch: Watch) -> None:
     """The hidden layer's weights by projection pursuit, on as many fresh sounds in each pass."""
     n, passes, batch = recipe.training.begin_sounds, recipe.training.begin_epochs, recipe.training.batch
     fibres = recipe.stimulus.fibres
-    assert fibres is not None
 
     def sounds(each: int) -> Iterator[Sounds]:
         indices = np.arange(each * n, (each + 1) * n, dtype=np.int64)

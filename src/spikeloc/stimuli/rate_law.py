@@ -67,7 +67,7 @@ class RateLaw:
 
     @property
     def peak_probability(self) -> float:
-        """Largest spike probability before it is clipped to 1."""
+        """Spike probability at the crest before it is clipped to 1."""
         # At the crest every cosine is one; asking the compiled law would compile it for this alone.
         return float(self.coefficients.sum()) if self.kind == "bin_integral" else self.peak
 
