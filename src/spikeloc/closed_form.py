@@ -6,7 +6,7 @@ neurons (the hidden neurons and, if there is one, the constant current) would ca
 a point z = m W whose direction is the answer, or, for an `angle` readout, the angle itself in units of the range's
 limit (see :mod:`spikeloc.normal_equations`). Where hidden neurons come in groups of many levels, the weights of a group
 are tied (see :mod:`spikeloc.staircases`). Then z is turned into scores of the readout's output neurons, as large as the
-errors e on some of these sounds allow: kappa = 1 / mean(e^2).
+errors e on sounds like these allow: kappa = 1 / mean(e^2).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from spikeloc.stimuli import Sounds
 __all__ = ["fit_output"]
 
 SEEN = 8192  # sounds at least, if there are so many, whose errors say how sharp the answers may be
+LEAST_LEFT = 0.1  # of an error, where as many numbers are fitted as there are sounds
 TOGETHER = 1024  # sounds whose products are taken at once
 
 
@@ -45,17 +46,42 @@ def fit_output(
             f"least squares (training.begin, training.refit_sounds) needs readout.output = 'mean', but that is "
             f"{readout.output!r}"
         )
-    equations = Line(limit) if readout.kind == "angle" else Circle()
-    seen: list[tuple[Tensor, Tensor]] = []
     tie = increments(network.settings.levels)
-    for means, angle in _together(_means(network, batches, tie)):
+    parts = _together(_means(network, batches, tie))
+    solution, kappa = _on_a_line(parts, ridge, limit) if readout.kind == "angle" else _on_a_circle(parts, ridge)
+    weights = network.weights[-1]
+    weights.copy_(_untied(_as_scores(readout, solution, kappa, limit), tie) / readout.scale)
+
+
+def _on_a_line(parts: Iterable[tuple[Tensor, Tensor]], ridge: float, limit: float) -> tuple[Tensor, float]:
+    equations = Line(limit)
+    for means, angle in parts:
         equations.add(means, angle)
+    return equations.solution(ridge), 1.0
+
+
+def _on_a_circle(parts: Iterable[tuple[Tensor, Tensor]], ridge: float) -> tuple[Tensor, float]:
+    """The solution, and 1 / mean squared error of the angle on other sounds, within reason.
+
+    On the n sounds that W was fitted to, errors are too small. Generalised cross-validation (Craven & Wahba 1978) says
+    by how much: p numbers decided by n sounds leave e^2 (1 - p / n)^2 of the mean squared error e^2 on others.
+    """
+    equations, n = Circle(), 0
+    seen: list[tuple[Tensor, Tensor]] = []
+    for means, angle in parts:
+        equations.add(means, angle)
+        n += len(angle)
         if sum(len(each) for _, each in seen) < SEEN:
             seen.append((means, angle))
-    solution = equations.solution(ridge)
-    weights = network.weights[-1]
-    scores = _as_scores(readout, solution, _sharpness(solution, seen), limit)
-    weights.copy_(_untied(scores, tie) / readout.scale)
+    solution, decided = equations.solution(ridge)
+    squares = [wrap(direction(means.double() @ solution) - angle).square() for means, angle in seen]
+    left = max(1 - decided / n, LEAST_LEFT)
+    return solution, left**2 / max(float(torch.cat(squares).mean()), 1e-12)
+
+
+def direction(z: Tensor) -> Tensor:
+    """Angle of points [batch, 2], radians."""
+    return torch.atan2(z[:, 1], z[:, 0])
 
 
 def _means(network: Network, batches: Iterable[Sounds], tie: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,18 +127,6 @@ def _together(parts: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, 
 def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     means, angles = zip(*parts, strict=True)
     return torch.cat(means), torch.cat(angles)
-
-
-def _sharpness(solution: Tensor, seen: list[tuple[Tensor, Tensor]]) -> float:
-    """1 / mean squared error of the angle, within reason."""
-    if solution.shape[1] == 1:
-        return 1.0
-    squares, n = 0.0, 0
-    for means, angle in seen:
-        z = means.double() @ solution
-        squares += float(wrap(torch.atan2(z[:, 1], z[:, 0]) - angle).square().sum())
-        n += len(angle)
-    return n / max(squares, 1e-12)
 
 
 def _as_scores(readout: Readout, solution: Tensor, kappa: float, limit: float) -> Tensor:

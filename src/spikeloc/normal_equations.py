@@ -38,7 +38,8 @@ class Line:
 
     def solution(self, ridge: float) -> Tensor:
         """Weights [inputs, 1], float64; ridge in units of an input's mean square."""
-        return torch.linalg.solve(_with_ridge(self.gram, ridge), self.moments)
+        gram, _ = _with_ridge(self.gram, ridge)
+        return torch.linalg.solve(gram, self.moments)
 
 
 class Circle:
@@ -56,13 +57,18 @@ class Circle:
         self.gram_sin = self.gram_sin + _product(means, means * double.sin())
         self.moments = self.moments + means.double().T @ torch.stack([angle.cos(), angle.sin()], dim=1)
 
-    def solution(self, ridge: float) -> Tensor:
-        """Weights [inputs, 2], float64; ridge in units of an input's mean square."""
-        gram = _with_ridge(self.gram, ridge)
+    def solution(self, ridge: float) -> tuple[Tensor, float]:
+        """Weights [inputs, 2], float64, and how many numbers the sounds decide; ridge in units of a mean square.
+
+        Of the 2 n weights, the ridge decides as many as its share in the system's inverse: ridge tr(system^-1).
+        """
+        gram, penalty = _with_ridge(self.gram, ridge)
         # cos^2 a = (1 + cos 2a) / 2, sin^2 a = (1 - cos 2a) / 2, sin a cos a = sin 2a / 2.
         same, apart, mixed = (1 + ALONG) * gram, (1 - ALONG) * self.gram_cos, (1 - ALONG) * self.gram_sin
         system = torch.cat([torch.cat([same - apart, -mixed], 1), torch.cat([-mixed, same + apart], 1)]) / 2
-        return torch.linalg.solve(system, ALONG * self.moments.T.reshape(-1)).reshape(2, -1).T
+        inverse = torch.linalg.inv(system)
+        weights = (inverse @ (ALONG * self.moments.T.reshape(-1))).reshape(2, -1).T
+        return weights, len(system) - (1 + ALONG) / 2 * penalty * float(inverse.trace())
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:
@@ -70,6 +76,6 @@ def _product(one: Tensor, other: Tensor) -> Tensor:
     return (one.T @ other).double()
 
 
-def _with_ridge(gram: Tensor, ridge: float) -> Tensor:
-    penalty = ridge * gram.diagonal().mean() + NEVER
-    return gram + penalty * torch.eye(len(gram), dtype=torch.float64)
+def _with_ridge(gram: Tensor, ridge: float) -> tuple[Tensor, float]:
+    penalty = ridge * float(gram.diagonal().mean()) + NEVER
+    return gram + penalty * torch.eye(len(gram), dtype=torch.float64), penalty

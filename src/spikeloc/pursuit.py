@@ -164,7 +164,7 @@ def _first_polygons(basis: Tensor, directions: Tensor, sounds: Iterable[Sounds])
     for batch in sounds:
         hats = hat_sums(_on_basis(batch.events, basis) @ directions, batch.events.n_steps)
         equations.add(torch.cat([hats.flatten(1), hats.new_ones(len(hats), 1)], dim=1), batch.angle)
-    solution = equations.solution(RIDGE).float()
+    solution = equations.solution(RIDGE)[0].float()
     return solution[:-1].reshape(-1, KNOTS, 2), solution[-1]
 
 
