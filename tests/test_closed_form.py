@@ -1,6 +1,7 @@
 """Output weights by least squares: the normal equations, and what each kind of readout makes of the solution."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,19 @@ def test_a_class_readout_takes_the_class_nearest_to_that_direction():
             label = Readout(kind="class", classes=12).decide(network(sounds.events), TONE.limit).label
             angle = Readout(kind="direction", classes=12).decide(direction(sounds.events), TONE.limit).angle
         assert float((label == class_of_angle(angle, 12, TONE.limit)).double().mean()) > 0.97
+
+
+def test_class_probabilities_are_neither_too_sure_nor_too_unsure():
+    readout = Readout(kind="class", classes=12)
+    network = fitted(readout, n=2048)
+    fresh = TONE.draw(4096, seed=9)
+    losses = []
+    with torch.no_grad():
+        activity = network(fresh.events)
+        for factor in (0.5, 1, 2):
+            scaled = replace(activity, output=factor * activity.output)
+            losses.append(float(readout.loss(scaled, fresh.angle, TONE.limit)))
+    assert losses[1] < min(losses[0], losses[2])
 
 
 def test_a_constant_current_is_one_more_input_of_the_reading():

@@ -11,6 +11,7 @@ errors e on sounds like these allow: kappa = 1 / mean(e^2).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -27,6 +28,7 @@ from spikeloc.stimuli import Sounds
 __all__ = ["fit_output"]
 
 SEEN = 8192  # sounds at least, if there are so many, whose errors say how sharp the answers may be
+LOGISTIC = 1.702  # steepness of the logistic function that is most like the normal distribution's
 LEAST_LEFT = 0.1  # of an error, where as many numbers are fitted as there are sounds
 TOGETHER = 1024  # sounds whose products are taken at once
 
@@ -135,9 +137,12 @@ def _as_scores(readout: Readout, solution: Tensor, kappa: float, limit: float) -
         case "angle":
             return solution
         case "class":
-            # Softmax of these is a von Mises distribution at the classes' centres.
+            # Softmax of these is a von Mises distribution at the classes' centres, and beyond a boundary by an angle d
+            # between two of them it says 1 / (1 + exp(-2 kappa sin(width / 2) sin(d))). What an estimate with normal
+            # errors e should say is Phi(d / e), which is nearly 1 / (1 + exp(-1.702 d / e)).
             centres = class_centres(readout.classes, limit)
-            return kappa * solution @ torch.stack([centres.cos(), centres.sin()]).double()
+            sharpness = LOGISTIC * math.sqrt(kappa) / (2 * math.sin(limit / readout.classes))
+            return sharpness * solution @ torch.stack([centres.cos(), centres.sin()]).double()
         case "direction":
             phi = directions(readout.classes)
             return 2 * kappa / readout.classes * solution @ torch.stack([phi.cos(), phi.sin()]).double()
