@@ -76,14 +76,11 @@ def _on_a_circle(parts: Iterable[tuple[Tensor, Tensor]], ridge: float) -> tuple[
         if sum(len(each) for _, each in seen) < SEEN:
             seen.append((means, angle))
     solution, decided = equations.solution(ridge)
-    squares = [wrap(direction(means.double() @ solution) - angle).square() for means, angle in seen]
+    means, angle = _joined(seen)
+    x, y = (means.double() @ solution).T
+    squares = wrap(torch.atan2(y, x) - angle).square()
     left = max(1 - decided / n, LEAST_LEFT)
-    return solution, left**2 / max(float(torch.cat(squares).mean()), 1e-12)
-
-
-def direction(z: Tensor) -> Tensor:
-    """Angle of points [batch, 2], radians."""
-    return torch.atan2(z[:, 1], z[:, 0])
+    return solution, left**2 / max(float(squares.mean()), 1e-12)
 
 
 def _means(network: Network, batches: Iterable[Sounds], tie: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -53,7 +53,7 @@ def uniform_weights(n_in: int, n_out: int, n: int, gain: float, generator: torch
 
 @dataclass(frozen=True)
 class Detectors:
-    """What coincidence detectors are like; the settings of the same names say more."""
+    """What coincidence detectors are like; the network's settings say more."""
 
     gain: float = 1.0
     spread: float = 1.0

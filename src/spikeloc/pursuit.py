@@ -12,8 +12,7 @@ their phases, and
 
     minimise  mean over sounds of (x sin a - y cos a)^2 + q (x cos a + y sin a - 1)^2       z = (x, y), a the true angle
 
-as in :mod:`spikeloc.normal_equations`, which also finds the first f_g; then Adam trains both. Smooth weights are what
-makes it work: noise in the gradient of each of many neighbouring fibres' weights would be as large as the gain.
+as in :mod:`spikeloc.normal_equations`, which also finds the first f_g; then Adam trains both.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def fit_staircases(
     batches   of a pass
     passed    is told after each pass how many are done
 
-    Raises UserError for networks without such groups, for neurons that remember, and for fibres of many frequencies.
+    Raises UserError for what :func:`refuse_others` refuses, and for sounds with hardly a spike.
     """
     refuse_others(network.settings, network.dt, fibres)
     basis = smooth_basis(fibres)
@@ -78,7 +77,9 @@ def fit_staircases(
 
 
 def refuse_others(settings: NetworkSettings, dt: float, fibres: Fibres) -> None:
-    """Raise UserError for a network or for fibres that cannot begin so."""
+    """Raise UserError for networks without such groups, for neurons that remember or reset late, and for fibres of many
+    frequencies.
+    """
     begin = "training.begin is 'pursuit', which needs"
     if settings.levels < KNOTS:
         raise UserError(f"{begin} network.levels of {KNOTS} or more, not {settings.levels}")

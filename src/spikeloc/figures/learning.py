@@ -42,7 +42,7 @@ def loss_curve(
         best = int(np.argmin(losses))
         panels[0].plot(epochs[best], losses[best], "o", ms=9, mfc="none", color=INK, label="weights kept")
     level(panels[0], expected, silent)
-    level(panels[0], least_loss, "ideal observer", INK, "left")
+    level(panels[0], least_loss, "ideal observer", INK, "left", below=True)  # no loss lies there to be hidden
     panels[0].margins(y=0.12)
     _leave_out_first_losses(panels[0], [row["loss"] for row in history], expected)
     if scored:

@@ -163,14 +163,17 @@ def colour_bar(image: AxesImage, axes: Axes, label: str, **options: Any) -> None
     figure.colorbar(image, cax=place, label=label, **options).outline.set_visible(False)
 
 
-def level(axes: Axes, value: float | None, name: str, colour: str = GREY, side: str = "right") -> None:
-    """A horizontal line with its name on it, if there is a value."""
+def level(
+    axes: Axes, value: float | None, name: str, colour: str = GREY, side: str = "right", below: bool = False
+) -> None:
+    """A horizontal line with its name on it, or below it, if there is a value."""
     if value is None:
         return
     axes.axhline(value, color=colour, ls=":" if colour == GREY else "-", lw=1.2)
     x = 0.99 if side == "right" else 0.01
     label = f"{name} " + f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
-    text = axes.text(x, value, label, color=colour, ha=side, va="bottom", fontsize=8, bbox=BEHIND)
+    place = "top" if below else "bottom"
+    text = axes.text(x, value, label, color=colour, ha=side, va=place, fontsize=8, bbox=BEHIND)
     text.set_transform(axes.get_yaxis_transform())
 
 
