@@ -118,7 +118,10 @@ class Contender:
 
 CONTENDERS = {
     "fused": Contender("spikeloc, fused engine", "of_spikeloc", "own", "spikeloc", "fused"),
-    "dense": Contender("spikeloc, fused engine, dense input", "of_spikeloc", "own", "spikeloc", "dense"),
+    "autograd": Contender("spikeloc, fused engine, through autograd", "of_spikeloc", "own", "spikeloc", "autograd"),
+    "dense": Contender(
+        "spikeloc, fused engine, dense input, through autograd", "of_spikeloc", "own", "spikeloc", "dense"
+    ),
     "reference": Contender("spikeloc, reference engine", "of_spikeloc", "own", "torch", "reference"),
     "seed": Contender("the seed's loop in PyTorch", "of_seed", "own", "torch"),
     "snntorch": Contender("snnTorch", "of_snntorch", "torch", "snntorch"),

@@ -13,7 +13,9 @@ from cases import Case, Inputs
 from contenders.of_spikeloc import network
 from torch.nn import functional
 
+from spikeloc.direct_gradients import direct_gradients
 from spikeloc.network import Activity, Network
+from spikeloc.readout import Readout
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import ToneStimulus
 
@@ -37,6 +39,8 @@ def check_parity() -> dict[str, Any]:
 def check_engines(case: Case, folder: Path) -> dict[str, Any]:
     """Equal spikes, and gradients equal within rounding, from the fused and the reference engine.
 
+    The fused engine's gradients are those of autograd, and those whose chain rule is written out for training.
+
     Weights are multiples of 1/1024, so that sums of them are exact in whatever order they are added.
     """
     inputs = Inputs.load(folder, case)
@@ -45,23 +49,41 @@ def check_engines(case: Case, folder: Path) -> dict[str, Any]:
         assert mine.spikes is not None
         assert torch.equal(mine.spikes, other.spikes), f"spikes of the engines differ in {case}"
     worst = 0.0
-    for mine, other in zip(fused[1], expected[1], strict=True):
-        worst = max(worst, float((mine - other).abs().max() / other.abs().max()))
+    for found in (fused[1], direct_pass(case, inputs)):
+        for mine, other in zip(found, expected[1], strict=True):
+            worst = max(worst, float((mine - other).abs().max() / other.abs().max()))
     assert worst < 1e-4, f"gradients of the engines differ by {worst:.2g} of the largest in {case}"
     return {"case": case.to_json(), "equal_spikes": True, "gradient_difference": worst}
 
 
 def one_pass(case: Case, inputs: Inputs, engine: str) -> tuple[Activity, list[torch.Tensor]]:
-    """Activity and gradients of all weights."""
-    made: Network = network(case, engine)
-    for weights in made.weights:
-        weights.data = (weights.data * 1024).round() / 1024
-    spikes = SpikeEvents.from_dense(torch.from_numpy(inputs.spikes))
+    """Activity and gradients of all weights, by autograd."""
+    made, spikes = prepared(case, inputs, engine)
     activity = made(spikes, record=True)
     functional.cross_entropy(activity.output, torch.from_numpy(inputs.labels)).backward()
+    return activity, gradients_of(made)
+
+
+def direct_pass(case: Case, inputs: Inputs) -> list[torch.Tensor]:
+    """Gradients of all weights as training takes them."""
+    made, spikes = prepared(case, inputs, "fused")
+    direct_gradients(made, Readout(classes=case.classes), spikes, inputs.labels)
+    return gradients_of(made)
+
+
+def prepared(case: Case, inputs: Inputs, engine: str) -> tuple[Network, SpikeEvents]:
+    """A network whose weights are multiples of 1/1024, and its spikes."""
+    made = network(case, engine)
+    for weights in made.weights:
+        weights.data = (weights.data * 1024).round() / 1024
+    return made, SpikeEvents.from_dense(torch.from_numpy(inputs.spikes))
+
+
+def gradients_of(made: Network) -> list[torch.Tensor]:
+    """The gradients that its weights have."""
     gradients = [weights.grad for weights in made.weights]
     assert all(gradient is not None for gradient in gradients)
-    return activity, [gradient for gradient in gradients if gradient is not None]
+    return [gradient for gradient in gradients if gradient is not None]
 
 
 def check_losses(losses: dict[str, float]) -> None:

@@ -81,7 +81,7 @@ def measure(team: Team, plan: Plan, before: list[dict[str, Any]]) -> list[dict[s
 
 def too_slow(name: str, case: Case, before: list[dict[str, Any]]) -> str | None:
     """Why a contender is not asked for a long step, guessed from a shorter one with the same layers."""
-    if name.startswith(("fused", "dense", "jax")):
+    if name.startswith(("fused", "autograd", "dense", "jax")):
         return None
     for row in before:
         if row["contender"] == name and tuple(row["case"]["hidden"]) == case.hidden and row["case"]["steps"] >= 1000:
@@ -93,7 +93,7 @@ def too_slow(name: str, case: Case, before: list[dict[str, Any]]) -> str | None:
 
 def too_big(name: str, case: Case) -> str | None:
     """Why a contender does not take a case on: too much memory or time, guessed from smaller cases."""
-    if name in ("fused", "dense"):
+    if name in ("fused", "autograd", "dense"):
         return None
     neurons = sum(case.hidden)
     memory = 5 * 4 * case.sounds * case.steps * neurons

@@ -1,4 +1,4 @@
-"""spikeloc's own engines: `fused` reads lists of events, as the stimulus makes them; the others a boolean tensor."""
+"""spikeloc's own engines. `fused` and `autograd` read lists of events, as the stimulus makes them; others a tensor."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from cases import Case, Inputs
 
 from contenders.torch_step import step_with
 from spikeloc.compiled import threads_for_loops
+from spikeloc.direct_gradients import direct_gradients
 from spikeloc.network import Network, NetworkSettings
 from spikeloc.optimiser import Adam
+from spikeloc.readout import Readout
 from spikeloc.spikes import SpikeEvents
 
 __all__ = ["build", "network"]
@@ -34,13 +36,28 @@ def network(case: Case, engine: str) -> Network:
 
 
 def build(case: Case, inputs: Inputs, option: str) -> Callable[[], float]:
-    """`option` is fused, dense (fused, but fed with a tensor) or reference."""
+    """`option` is fused, autograd (fused, recorded by PyTorch as users' own modules are), dense (the same, but fed with
+    a tensor) or reference.
+    """
     made = network(case, option)
     tensor = torch.from_numpy(inputs.spikes).bool()
-    spikes = SpikeEvents.from_dense(tensor) if option == "fused" else tensor
+    spikes = SpikeEvents.from_dense(tensor) if option in ("fused", "autograd") else tensor
     optimiser = Adam(made.parameters())
-    step = step_with(lambda: made(spikes).output, inputs, optimiser.clear, partial(optimiser.step, case.learning_rate))
+    update = partial(optimiser.step, case.learning_rate)
+    if option == "fused":
+        return partial(
+            _as_in_training, partial(_direct_step, made, Readout(classes=case.classes), spikes, inputs, update)
+        )
+    step = step_with(lambda: made(spikes).output, inputs, optimiser.clear, update)
     return step if option == "reference" else partial(_as_in_training, step)
+
+
+def _direct_step(
+    made: Network, readout: Readout, spikes: SpikeEvents, inputs: Inputs, update: Callable[[], None]
+) -> float:
+    loss = direct_gradients(made, readout, spikes, inputs.labels)
+    update()
+    return loss
 
 
 def _as_in_training(step: Callable[[], float]) -> float:

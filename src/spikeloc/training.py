@@ -23,6 +23,7 @@ from torch import Tensor
 from spikeloc.batches import Drawn, batches_of
 from spikeloc.closed_form import fit_output
 from spikeloc.compiled import threads_for_loops
+from spikeloc.direct_gradients import direct_gradients, has_direct_gradients
 from spikeloc.errors import StimulusWarning, UserError
 from spikeloc.kept_sounds import KeptSounds
 from spikeloc.network import Activity, Network
@@ -165,15 +166,9 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
     n_batches = math.ceil(settings.sounds / settings.batch)
     for done, sounds in enumerate(_training_batches(recipe, state)):
         rate = learning_rate(settings, epoch * n_batches + done)
-        activity = state.network(sounds.events, recipe.readout.output)
-        loss = recipe.readout.loss(activity, sounds.angle, recipe.stimulus.limit)
-        if settings.rate_penalty:
-            loss = loss + rate_penalty(settings, activity)
-        state.optimiser.clear()
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(_gradients(recipe, state, sounds))
         state.optimiser.step(rate)
         _average(state, settings.averaging, epoch * n_batches + done)
-        losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise UserError(f"the loss is {losses[-1]} in epoch {epoch + 1}; lower training.learning_rate")
         if epoch == 0 and done == 0:
@@ -185,6 +180,21 @@ def _train_epoch(recipe: Recipe, state: _State, watch: Watch) -> None:
         row["seconds"] = round(time.monotonic() - began, 3)
         state.history.append(row)
         _keep_best(state, row)
+
+
+def _gradients(recipe: Recipe, state: _State, sounds: Sounds) -> float:
+    """Set the gradients of the weights for a batch, and return its loss."""
+    settings, readout, network = recipe.training, recipe.readout, state.network
+    if not settings.rate_penalty and has_direct_gradients(network, readout):
+        label = readout.true_label(sounds.angle, recipe.stimulus.limit)
+        return direct_gradients(network, readout, sounds.events, label.numpy())
+    activity = network(sounds.events, readout.output)
+    loss = readout.loss(activity, sounds.angle, recipe.stimulus.limit)
+    if settings.rate_penalty:
+        loss = loss + rate_penalty(settings, activity)
+    state.optimiser.clear()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item()
 
 
 @torch.no_grad()

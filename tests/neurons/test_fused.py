@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from spikeloc.neurons import LIF, Surrogate, fused, reference
+from spikeloc.neurons import LIF, Surrogate, fused, fused_layer, reference
 from spikeloc.neurons.models import RESETS
 from spikeloc.neurons.surrogate import SURROGATES
 from spikeloc.spikes import SpikeEvents
@@ -207,7 +207,7 @@ def test_same_bits_for_any_number_of_threads(reset):
 def test_same_bits_whether_membranes_are_kept_or_computed_again(reset, monkeypatch):
     spikes, weights = random_layer(shape=(3, 300, 40))
     kept = run_and_back(spikes, weights, LIF(0.01, reset))
-    monkeypatch.setattr(fused, "KEPT_BYTES", 0)
+    monkeypatch.setattr(fused_layer, "KEPT_BYTES", 0)
     again = run_and_back(spikes, weights, LIF(0.01, reset))
     assert all(torch.equal(a, b) for a, b in zip(kept, again, strict=True))
 

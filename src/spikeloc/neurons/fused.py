@@ -14,31 +14,24 @@ What it cannot compute it refuses: other devices, other number types, spikes tha
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spikeloc.compiled import over_sounds
-from spikeloc.compiled.lanes import LANES
-from spikeloc.neurons import kernels_events, kernels_lif, kernels_trace, kernels_weights
+from spikeloc.neurons import kernels_events, kernels_trace
+from spikeloc.neurons.compress import compress
+from spikeloc.neurons.fused_layer import ABSENT, Gradients, Layer, kept_room, layer_back, layer_forward, slabs_of
 from spikeloc.neurons.kernels_memory import room
-from spikeloc.neurons.kernels_surrogate import SURROGATE_CODES
 from spikeloc.neurons.layer import LayerOutput
 from spikeloc.neurons.models import LIF, decay
-from spikeloc.spikes import MAX_NEURONS, SpikeEvents
+from spikeloc.spikes import SpikeEvents
 
 __all__ = ["leaky_trace", "lif_layer", "weighted_counts"]
 
-CHUNKS = 8
-"""Sums over sounds are made of at most so many partial sums."""
-KEPT_BYTES = 64 * 2**20
-"""Membranes are kept for the way back up to this size, and computed again beyond it."""
-
-_ABSENT = np.empty((0, 0, 0), dtype=np.float32)
-_NOT_KEPT = torch.empty((0, 0, 0, 0, 0))
+_NOT_KEPT = np.empty((0, 0, 0, 0, 0), dtype=np.float32)
 
 
 def lif_layer(
@@ -58,17 +51,16 @@ def lif_layer(
     """
     _check_weights(weights)
     events, source = _events(spikes, weights.shape[0])
-    call = _Call(
-        events,
+    layer = Layer(
         neuron,
         np.float32(decay(neuron.tau, dt)),
         _time_weights(time_weights, events.n_steps),
         want_spikes,
         want_membrane,
         bin_steps,
-        torch.is_grad_enabled(),
     )
-    train, membrane, *sums = _Layer.apply(source, weights, call)  # type: ignore[no-untyped-call]
+    recording = torch.is_grad_enabled()
+    train, membrane, *sums = _Layer.apply(source, weights, events, layer, recording)  # type: ignore[no-untyped-call]
     return LayerOutput(tuple(sums), train, membrane)
 
 
@@ -86,62 +78,35 @@ def leaky_trace(spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: f
     return _Trace.apply(source, weights, events, decay(tau, dt))  # type: ignore[no-untyped-call]
 
 
-class _Call(NamedTuple):
-    """What a layer is asked for; ``time_weights`` [K, T] has K = 0 if no sums are."""
-
-    events: SpikeEvents
-    neuron: LIF
-    decay: np.float32
-    time_weights: np.ndarray
-    want_spikes: bool
-    want_membrane: bool
-    bin_steps: int
-    recording: bool
-
-
 class _Layer(torch.autograd.Function):
     """Spikes (or None, if they need no gradient), weights -> spikes, membrane, sums one by one."""
 
     @staticmethod
-    def forward(ctx: Any, _source: Tensor | None, weights: Tensor, call: _Call) -> tuple[Tensor | None, ...]:
-        events, n_neurons = call.events, weights.shape[1]
-        shape = (events.n_sounds, events.n_steps, n_neurons)
-        slabs = _slabs(weights)
-        kept = _NOT_KEPT
-        if call.recording and any(ctx.needs_input_grad):
-            kept = room(*_kept_shape(events, slabs.shape[0]))
-        sums = np.empty((call.time_weights.shape[0], events.n_sounds, n_neurons), dtype=np.float32)
-        n_bins = -(-events.n_steps // call.bin_steps)
-        train = room(events.n_sounds, n_bins, n_neurons) if call.want_spikes else None
-        membrane = room(*shape) if call.want_membrane else None
-        over_sounds(
-            kernels_lif.run, events.n_sounds, events.index, events.start, slabs.numpy(), call.decay,
-            kernels_lif.RESET_CODES[call.neuron.reset], np.float32(call.neuron.floor), call.time_weights,
-            kept.numpy(), sums, _array(train), call.bin_steps, _array(membrane), n_neurons,
-        )  # fmt: skip
-        ctx.call, ctx.n_neurons = call, n_neurons
-        ctx.save_for_backward(slabs, kept)
+    def forward(
+        ctx: Any, _source: Tensor | None, weights: Tensor, events: SpikeEvents, layer: Layer, recording: bool
+    ) -> tuple[Tensor | None, ...]:
+        slabs, kept = slabs_of(weights.detach().numpy()), _NOT_KEPT
+        if recording and any(ctx.needs_input_grad):
+            kept = kept_room(events, slabs.shape[0])
+        sums, train, membrane = layer_forward(layer, events, slabs, kept, weights.shape[1])
+        ctx.events, ctx.layer, ctx.n_neurons = events, layer, weights.shape[1]
+        ctx.save_for_backward(torch.from_numpy(slabs), torch.from_numpy(kept))
         ctx.set_materialize_grads(False)
-        if membrane is not None:
-            ctx.mark_non_differentiable(membrane)
-        return train, membrane, *map(torch.from_numpy, sums)
+        shown = torch.from_numpy(membrane) if layer.want_membrane else None
+        if shown is not None:
+            ctx.mark_non_differentiable(shown)
+        return torch.from_numpy(train) if layer.want_spikes else None, shown, *map(torch.from_numpy, sums)
 
     @staticmethod
     def backward(ctx: Any, g_train: Tensor | None, _: None, *g_sums: Tensor | None) -> tuple[Tensor | None, ...]:
         _check_order()
-        call, n_neurons = ctx.call, ctx.n_neurons
-        events, neuron = call.events, call.neuron
-        slabs, kept = ctx.saved_tensors
-        time_weights, g_totals = _arriving(g_sums, call.time_weights, (events.n_sounds, n_neurons))
-        gradients = _Gradients(events, slabs, n_neurons, ctx.needs_input_grad[0])
-        over_sounds(
-            kernels_lif.run_back, events.n_sounds, events.index, events.start, slabs.numpy(), gradients.transposed,
-            call.decay, kernels_lif.RESET_CODES[neuron.reset], np.float32(neuron.floor), neuron.reset_gradient,
-            SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), time_weights, kept.numpy(),
-            g_totals, _array(g_train), call.bin_steps, gradients.sounds_in_chunk, gradients.chunks,
-            _array(gradients.inputs), n_neurons, chunk=gradients.sounds_in_chunk,
-        )  # fmt: skip
-        return gradients.inputs, gradients.weights(), None
+        events, layer, want_inputs = ctx.events, ctx.layer, ctx.needs_input_grad[0]
+        slabs, kept = (saved.numpy() for saved in ctx.saved_tensors)
+        time_weights, g_totals = _arriving(g_sums, layer.time_weights, (events.n_sounds, ctx.n_neurons))
+        g_weights, g_inputs = layer_back(
+            layer, events, slabs, kept, time_weights, g_totals, _array(g_train), want_inputs
+        )
+        return torch.from_numpy(g_inputs) if want_inputs else None, torch.from_numpy(g_weights), None, None, None
 
 
 def _arriving(
@@ -163,27 +128,26 @@ class _Trace(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, _source: Tensor | None, weights: Tensor, events: SpikeEvents, a: float) -> Tensor:
-        slabs = _slabs(weights)
+        slabs = slabs_of(weights.detach().numpy())
         ctx.events, ctx.n_neurons = events, weights.shape[1]
         ctx.filter = np.float32(a), np.float32(1 - a)
-        ctx.save_for_backward(slabs)
+        ctx.save_for_backward(torch.from_numpy(slabs))
         out = room(events.n_sounds, events.n_steps, ctx.n_neurons)
-        over_sounds(
-            kernels_trace.trace, events.n_sounds, events.index, events.start, slabs.numpy(), *ctx.filter, out.numpy()
-        )
-        return out
+        over_sounds(kernels_trace.trace, events.n_sounds, events.index, events.start, slabs, *ctx.filter, out)
+        return torch.from_numpy(out)
 
     @staticmethod
     def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor | None, ...]:
         _check_order()
-        events = ctx.events
-        gradients = _Gradients(events, ctx.saved_tensors[0], ctx.n_neurons, ctx.needs_input_grad[0])
+        events, want_inputs = ctx.events, ctx.needs_input_grad[0]
+        gradients = Gradients(events, ctx.saved_tensors[0].numpy(), ctx.n_neurons, want_inputs)
         over_sounds(
             kernels_trace.trace_back, events.n_sounds, events.index, events.start, gradients.transposed, *ctx.filter,
-            _array(g_out), gradients.sounds_in_chunk, gradients.chunks, _array(gradients.inputs),
+            _array(g_out), gradients.sounds_in_chunk, gradients.chunks, gradients.inputs,
             chunk=gradients.sounds_in_chunk,
         )  # fmt: skip
-        return gradients.inputs, gradients.weights(), None, None
+        inputs = torch.from_numpy(gradients.inputs) if want_inputs else None
+        return inputs, torch.from_numpy(gradients.weights()), None, None
 
 
 class _Counts(torch.autograd.Function):
@@ -205,51 +169,8 @@ class _Counts(torch.autograd.Function):
         return ctx.saved_tensors[0].t() @ g_counts, None, None
 
 
-class _Gradients:
-    """Room for the gradients of weights and, if wanted, of inputs, on the way back through one layer."""
-
-    def __init__(self, events: SpikeEvents, slabs: Tensor, n_neurons: int, want_inputs: bool) -> None:
-        self.shape = (events.n_neurons, n_neurons)
-        self.sounds_in_chunk = _sounds_in_chunk(events)
-        n_chunks = -(-events.n_sounds // self.sounds_in_chunk)
-        self.chunks = room(n_chunks, slabs.shape[0], events.n_neurons, LANES).numpy()
-        self.transposed = _ABSENT
-        self.inputs: Tensor | None = None
-        if want_inputs:
-            self.transposed = torch.empty(-(-events.n_neurons // LANES), n_neurons, LANES).numpy()
-            kernels_weights.pack_transposed(slabs.numpy(), self.transposed)
-            self.inputs = room(*events.shape)
-
-    def weights(self) -> Tensor:
-        """Gradient of the weights [N, H]: the sum of its chunks."""
-        total = torch.empty(self.shape)
-        # Small sums are not worth a thread.
-        rows = max(1, 2**18 // max(1, self.chunks[:, :, 0].size))
-        over_sounds(kernels_weights.add_chunks, self.shape[0], self.chunks, total.numpy(), chunk=rows)
-        return total
-
-
-def _slabs(weights: Tensor) -> Tensor:
-    n_inputs, n_neurons = weights.shape
-    slabs = torch.empty(-(-n_neurons // LANES), n_inputs + 1, LANES)
-    kernels_weights.pack(weights.detach().contiguous().numpy(), slabs.numpy())
-    return slabs
-
-
-def _kept_shape(events: SpikeEvents, n_blocks: int) -> tuple[int, ...]:
-    """How membranes are kept for the way back; see :mod:`spikeloc.neurons.kernels_lif`."""
-    every_step = (events.n_sounds, 1, n_blocks, 2 + events.n_steps, LANES)
-    if 4 * math.prod(every_step) <= KEPT_BYTES:
-        return every_step
-    return events.n_sounds, -(-events.n_steps // kernels_lif.SEGMENT), n_blocks, 2, LANES
-
-
-def _sounds_in_chunk(events: SpikeEvents) -> int:
-    return max(1, -(-events.n_sounds // CHUNKS))
-
-
 def _array(tensor: Tensor | None) -> np.ndarray:
-    return _ABSENT if tensor is None else tensor.contiguous().numpy()
+    return ABSENT if tensor is None else tensor.contiguous().numpy()
 
 
 def _check_order() -> None:
@@ -284,50 +205,4 @@ def _events(spikes: Tensor | SpikeEvents, n_inputs: int) -> tuple[SpikeEvents, T
     if isinstance(spikes, SpikeEvents):
         return spikes, None
     source = spikes.to(torch.float32) if spikes.requires_grad and torch.is_grad_enabled() else None
-    return _compress(spikes.detach()), source
-
-
-def _compress(spikes: Tensor) -> SpikeEvents:
-    """List the spikes of a tensor, axes batch, time, neuron; two spikes of a neuron in one step are listed twice."""
-    n_sounds, n_steps, n_neurons = spikes.shape
-    if not spikes.is_cpu:
-        raise ValueError(
-            f"spikes are on {spikes.device}; the fused engine computes on the CPU (the reference anywhere)"
-        )
-    if n_neurons > MAX_NEURONS:
-        raise ValueError(f"spikes have {n_neurons} neurons; at most {MAX_NEURONS} can be indexed")
-    dense = spikes.contiguous()
-    if spikes.dtype == torch.bool:
-        dense = dense.view(torch.uint8)
-    elif spikes.dtype != torch.float32:
-        # Compared before it is rounded to float32: 1 + 1e-9 is not a spike.
-        exact = spikes.to(torch.float64)
-        dense = torch.where(exact == exact.round(), exact, torch.nan).to(torch.float32).contiguous()
-    n_rows = n_sounds * n_steps
-    bits = np.empty((n_rows, -(-n_neurons // LANES)), dtype=np.uint32)
-    start = np.zeros(n_rows + 1, dtype=np.int64)
-    binary = np.ones(n_sounds, dtype=np.bool_)
-    rows = dense.numpy().reshape(n_rows, n_neurons)
-    over_sounds(kernels_events.mark_events, n_sounds, n_steps, rows, bits, start[1:], binary)
-    if not binary.all():
-        return _compress_counts(rows, n_sounds, n_steps)
-    np.cumsum(start, out=start)
-    index = np.empty(int(start[-1]), dtype=np.uint16)
-    over_sounds(kernels_events.list_events, n_sounds, n_steps, bits, start, index)
-    return SpikeEvents(index, start, n_sounds, n_steps, n_neurons)
-
-
-def _compress_counts(rows: np.ndarray, n_sounds: int, n_steps: int) -> SpikeEvents:
-    """The same for numbers of spikes, rows [sounds * T, N]."""
-    start = np.zeros(len(rows) + 1, dtype=np.int64)
-    whole = np.ones(n_sounds, dtype=np.bool_)
-    over_sounds(kernels_events.count_events, n_sounds, n_steps, rows, start[1:], whole)
-    if not whole.all():
-        raise ValueError(
-            f"spikes hold numbers other than 0 to {kernels_events.MOST} in whole steps, which only the reference "
-            f"engine computes"
-        )
-    np.cumsum(start, out=start)
-    index = np.empty(int(start[-1]), dtype=np.uint16)
-    over_sounds(kernels_events.repeat_events, n_sounds, n_steps, rows, start, index)
-    return SpikeEvents(index, start, n_sounds, n_steps, rows.shape[1])
+    return compress(spikes.detach()), source

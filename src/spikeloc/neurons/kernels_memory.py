@@ -10,12 +10,11 @@ import math
 from threading import Lock
 
 import numpy as np
-import torch
-from torch import Tensor
 
 __all__ = ["room"]
 
-CACHE_LINE = 64  # bytes
+CACHE_LINE = 64  # bytes; lanes that begin at one touch no line more than they must
+MORE = CACHE_LINE // 4  # numbers
 SMALL = 2**16  # numbers; smaller buffers are not worth looking for
 WAITING_BYTES = 256 * 2**20  # a new buffer is made only after those that wait have been let go down to this
 
@@ -28,21 +27,30 @@ class _Loan:
 
     def __init__(self, buffer: np.ndarray, size: int) -> None:
         self.buffer = buffer
-        address = buffer.__array_interface__["data"][0]
-        # Lanes that begin at a cache line touch no line more than they must.
-        begin = address + -address % CACHE_LINE
+        begin = _first_line(buffer)
         self.__array_interface__ = {"version": 3, "typestr": "<f4", "shape": (size,), "data": (begin, False)}
 
     def __del__(self) -> None:
         _waiting.append(self.buffer)
 
 
-def room(*shape: int) -> Tensor:
-    """A tensor of float32 numbers yet to be written."""
+def room(*shape: int) -> np.ndarray:
+    """An array of float32 numbers yet to be written, from the beginning of a cache line on."""
     size = math.prod(shape)
     if size < SMALL:
-        return torch.empty(shape)
-    return torch.from_numpy(np.asarray(_Loan(_find(size + CACHE_LINE // 4), size)).reshape(shape))
+        buffer = np.empty(size + MORE, dtype=np.float32)
+        return np.ndarray(shape, np.float32, buffer, _first_line(buffer) - _address(buffer))
+    return np.asarray(_Loan(_find(size + MORE), size)).reshape(shape)
+
+
+def _address(buffer: np.ndarray) -> int:
+    return int(buffer.__array_interface__["data"][0])
+
+
+def _first_line(buffer: np.ndarray) -> int:
+    """Address of the first cache line that begins in a buffer."""
+    address = _address(buffer)
+    return address + -address % CACHE_LINE
 
 
 def _find(size: int) -> np.ndarray:
