@@ -64,3 +64,10 @@ def test_wrapping_keeps_the_direction(angle):
     assert -math.pi <= wrapped < math.pi
     assert math.cos(angle) == pytest.approx(float(wrapped.cos()), abs=1e-9)
     assert math.sin(angle) == pytest.approx(float(wrapped.sin()), abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_class_of_a_single_angle_of_any_precision(dtype):
+    label = class_of_angle(torch.tensor(0.3, dtype=dtype), 12)
+    assert label.shape == ()
+    assert label.item() == 7  # from 0.262 to 0.524 rad

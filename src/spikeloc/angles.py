@@ -32,11 +32,11 @@ def class_of_angle(angle: Tensor, n_classes: int, limit: float = HALF_CIRCLE) ->
     into the class at its end. Raises UserError if an angle is not a number.
     """
     _check(n_classes)
-    numbers = angle.detach().cpu().numpy()  # small arrays, in every training step: NumPy takes less than PyTorch
+    numbers = angle.detach().cpu().double().numpy()  # in every training step: NumPy takes less time than PyTorch
     if np.isnan(numbers).any():
         raise UserError("an angle is not a number (NaN), so it has no class")
     found = np.clip(np.floor((numbers + limit) / (2 * limit) * n_classes), 0, n_classes - 1).astype(np.int64)
-    return torch.from_numpy(found).to(angle.device)
+    return torch.from_numpy(np.asarray(found)).to(angle.device)
 
 
 def angle_of_class(label: Tensor, n_classes: int, limit: float = HALF_CIRCLE) -> Tensor:

@@ -23,7 +23,12 @@ def cross_entropy(
 
     means, weights   float32, contiguous
     label            class of each sound    [B] int64
+
+    Raises ValueError for labels that are no classes of these sounds. For many inputs and classes, matrix products of a
+    library are faster.
     """
+    if label.shape != means.shape[:1] or (label.size and not 0 <= label.min() <= label.max() < weights.shape[1]):
+        raise ValueError(f"expected a class from 0 to {weights.shape[1] - 1} for each of {len(means)} sounds")
     g_weights, g_means = np.empty_like(weights), np.empty_like(means)
     loss = _cross_entropy(means, weights, np.float32(scale), label, g_weights, g_means)
     return float(loss), g_weights, g_means
@@ -73,7 +78,7 @@ def _cross_entropy(
 
 @kernel
 def _to_gradient(scores: np.ndarray, n_classes: int, label: int, scale: np.float32, n_sounds: int) -> float:
-    """Turn a sound's scores, not yet scaled, into its gradient with respect to them, and return its loss."""
+    """Turn a sound's scores before scaling into the gradient with respect to them, and return the sound's loss."""
     most = scores[0]
     for k in range(1, n_classes):
         most = max(most, scores[k])

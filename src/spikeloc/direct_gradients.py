@@ -1,9 +1,9 @@
-"""Gradients of a training step whose chain rule is written out, for the most common kind of network.
+"""Gradients of a training step whose chain rule is written out, for small networks of the plainest kind.
 
     fibres -> [hidden LIF layer] * n -> mean potentials of the output neurons -> cross-entropy of classes
 
-Autograd computes the same, and for small networks takes a quarter of the step for it: what it needs lies outside the
-nearest caches after every loop over spikes. Layers are those of the fused engine, called with the same numbers.
+Autograd computes the same, and takes a quarter of such a step for it: what it needs lies outside the nearest caches
+after every loop over spikes. Layers are those of the fused engine, called with the same numbers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from spikeloc.spikes import SpikeEvents
 __all__ = ["direct_gradients", "has_direct_gradients"]
 
 _CPU = torch.device("cpu")
+MOST_OUTPUT_WEIGHTS = 2**14  # beyond, matrix products of PyTorch are faster than the loop over classes
 
 
 def has_direct_gradients(network: Network, readout: Readout) -> bool:
@@ -37,7 +38,8 @@ def has_direct_gradients(network: Network, readout: Readout) -> bool:
         and readout.output == "mean"
         and not (settings.by_channel or settings.tonic or settings.output_tonic)
         and all(steps == 1 for steps in network.steps)
-        and all(weights.is_cpu and weights.dtype == torch.float32 for weights in network.parameters())
+        and network.weights[-1].numel() <= MOST_OUTPUT_WEIGHTS
+        and all(w.is_cpu and w.dtype == torch.float32 and w.requires_grad for w in network.parameters())
     )
 
 
@@ -47,6 +49,8 @@ def direct_gradients(network: Network, readout: Readout, spikes: Tensor | SpikeE
 
     spikes   batch, time, fibre
     label    class of each sound    [batch] int64
+
+    Raises UserError and ValueError for spikes and labels that do not fit the network.
     """
     parameters = tuple(network.parameters())
     weights = [parameter.numpy() for parameter in parameters]
@@ -71,7 +75,8 @@ def _forwards(
     network: Network, weights: list[np.ndarray], spikes: Tensor | SpikeEvents
 ) -> tuple[np.ndarray, list[_Passed]]:
     """What each input of the output neurons adds to their mean potential per unit of weight [B, H]; the layers."""
-    of_mean = sums_over_time(spikes.shape[1], network.settings.output_tau, network.dt, torch.float32, _CPU)[1:]
+    n_steps = network.checked_steps(spikes)
+    of_mean = sums_over_time(n_steps, network.settings.output_tau, network.dt, torch.float32, _CPU)[1:]
     if not network.neurons:
         return np.ascontiguousarray(fused.weighted_counts(spikes, of_mean).numpy()[:, 0]), []
     events = spikes if isinstance(spikes, SpikeEvents) else compress(spikes)
@@ -93,8 +98,7 @@ def _backwards(passed: list[_Passed], g_means: np.ndarray) -> list[np.ndarray]:
     gradients: list[np.ndarray] = []
     g_sums, g_train = g_means[np.newaxis], ABSENT
     for depth in range(len(passed) - 1, -1, -1):
-        layer = passed[depth].layer
-        g_weights, g_train = layer_back(*passed[depth], layer.time_weights, g_sums, g_train, want_inputs=depth > 0)
+        g_weights, g_train = layer_back(*passed[depth], g_sums, g_train, want_inputs=depth > 0)
         gradients.insert(0, g_weights)
         g_sums = np.empty((0, *g_train.shape[::2]), dtype=np.float32)
     return gradients

@@ -148,12 +148,7 @@ class Network(nn.Module):
         """Run the network; ``record`` keeps output traces, hidden spikes and membranes."""
         # Asked one by one, the list would look each up by its name.
         weights = tuple(self.weights.parameters())
-        n_steps = spikes.shape[1]
-        if n_steps < 1 or spikes.shape[2] != self.n_inputs:
-            raise UserError(
-                f"the spikes have {n_steps} time steps of {spikes.shape[2]} fibres; "
-                f"this network expects at least one step of {self.n_inputs} fibres"
-            )
+        n_steps = self.checked_steps(spikes)
         engine = ENGINES[self.settings.engine]
         x: Tensor | SpikeEvents = spikes
         counts, layers = [], []
@@ -176,6 +171,16 @@ class Network(nn.Module):
             if layer.spikes is not None:
                 x = reference.binned(layer.spikes, bin_steps) if record else layer.spikes
         return self._output(engine, x, weights[-1], layers, counts, n_steps, output, record)
+
+    def checked_steps(self, spikes: Tensor | SpikeEvents) -> int:
+        """Time steps of the spikes. Raises UserError unless there are some, of as many fibres as the network has."""
+        n_steps, n_fibres = spikes.shape[1:]
+        if n_steps < 1 or n_fibres != self.n_inputs:
+            raise UserError(
+                f"the spikes have {n_steps} time steps of {n_fibres} fibres; "
+                f"this network expects at least one step of {self.n_inputs} fibres"
+            )
+        return int(n_steps)
 
     def _layer(
         self, engine: Engine, x: Tensor | SpikeEvents, weights: Tensor, depth: int, neuron: LIF, **wanted: Any

@@ -103,9 +103,8 @@ class _Layer(torch.autograd.Function):
         events, layer, want_inputs = ctx.events, ctx.layer, ctx.needs_input_grad[0]
         slabs, kept = (saved.numpy() for saved in ctx.saved_tensors)
         time_weights, g_totals = _arriving(g_sums, layer.time_weights, (events.n_sounds, ctx.n_neurons))
-        g_weights, g_inputs = layer_back(
-            layer, events, slabs, kept, time_weights, g_totals, _array(g_train), want_inputs
-        )
+        arrived = layer._replace(time_weights=time_weights)
+        g_weights, g_inputs = layer_back(arrived, events, slabs, kept, g_totals, _array(g_train), want_inputs)
         return torch.from_numpy(g_inputs) if want_inputs else None, torch.from_numpy(g_weights), None, None, None
 
 

@@ -86,22 +86,22 @@ def layer_back(
     events: SpikeEvents,
     slabs: np.ndarray,
     kept: np.ndarray,
-    time_weights: np.ndarray,
     g_sums: np.ndarray,
     g_train: np.ndarray,
     want_inputs: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of the weights [N, H] and of the inputs [B, T, N], empty unless wanted.
 
-    time_weights, g_sums   of the sums that a gradient arrives at    [K, T], [K, B, H]
-    g_train                gradient of the spikes in bins [B, bins, H], or ABSENT
+    layer     as forwards, but with the time weights of those sums only that a gradient arrives at
+    g_sums    gradient of these sums          [K, B, H]
+    g_train   gradient of the spikes in bins  [B, bins, H], or ABSENT
     """
     neuron, n_neurons = layer.neuron, g_sums.shape[2]
     gradients = Gradients(events, slabs, n_neurons, want_inputs)
     over_sounds(
         kernels_lif.run_back, events.n_sounds, events.index, events.start, slabs, gradients.transposed, layer.decay,
         kernels_lif.RESET_CODES[neuron.reset], np.float32(neuron.floor), neuron.reset_gradient,
-        SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), time_weights, kept, g_sums,
+        SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), layer.time_weights, kept, g_sums,
         g_train, layer.bin_steps, gradients.sounds_in_chunk, gradients.chunks, gradients.inputs, n_neurons,
         chunk=gradients.sounds_in_chunk,
     )  # fmt: skip

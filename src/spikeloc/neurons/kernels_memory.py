@@ -14,7 +14,7 @@ import numpy as np
 __all__ = ["room"]
 
 CACHE_LINE = 64  # bytes; lanes that begin at one touch no line more than they must
-MORE = CACHE_LINE // 4  # numbers
+PADDING = CACHE_LINE // 4  # numbers
 SMALL = 2**16  # numbers; smaller buffers are not worth looking for
 WAITING_BYTES = 256 * 2**20  # a new buffer is made only after those that wait have been let go down to this
 
@@ -38,9 +38,9 @@ def room(*shape: int) -> np.ndarray:
     """An array of float32 numbers yet to be written, from the beginning of a cache line on."""
     size = math.prod(shape)
     if size < SMALL:
-        buffer = np.empty(size + MORE, dtype=np.float32)
+        buffer = np.empty(size + PADDING, dtype=np.float32)
         return np.ndarray(shape, np.float32, buffer, _first_line(buffer) - _address(buffer))
-    return np.asarray(_Loan(_find(size + MORE), size)).reshape(shape)
+    return np.asarray(_Loan(_find(size + PADDING), size)).reshape(shape)
 
 
 def _address(buffer: np.ndarray) -> int:
