@@ -43,6 +43,7 @@ class Engine(Protocol):
         want_spikes: bool = False,
         want_membrane: bool = False,
         bin_steps: int = 1,
+        dense: bool = False,
     ) -> LayerOutput: ...
 
     def weighted_counts(self, spikes: Tensor | SpikeEvents, time_weights: Tensor) -> Tensor: ...
@@ -165,6 +166,8 @@ class Network(nn.Module):
                 want_spikes=record or not last or output != "mean",
                 want_membrane=record,
                 bin_steps=1 if record else bin_steps,
+                # In bins of several steps, most neurons spike in most bins.
+                dense=depth > 0 and self.steps[depth] > self.steps[depth - 1],
             )
             counts.append(layer.sums[0])
             layers.append(layer)

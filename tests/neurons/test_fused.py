@@ -65,10 +65,10 @@ def exact_weights(n_inputs, n_neurons, generator):
     return (torch.randn(n_inputs, n_neurons, generator=generator) * scale).round() / 1024
 
 
-def gradients(engine, spikes, weights, neuron, time_weights, g_sums, g_spikes):
+def gradients(engine, spikes, weights, neuron, time_weights, g_sums, g_spikes, **how):
     """Output of a layer, and the gradients of weights and spikes for those cotangents."""
     x, w = spikes.clone().requires_grad_(), weights.clone().requires_grad_()
-    out = engine.lif_layer(x, w, neuron, DT, time_weights=time_weights, want_spikes=True, want_membrane=True)
+    out = engine.lif_layer(x, w, neuron, DT, time_weights=time_weights, want_spikes=True, want_membrane=True, **how)
     return out, torch.autograd.grad((*out.sums, out.spikes), (w, x), (*g_sums.unbind(1), g_spikes))
 
 
@@ -97,6 +97,59 @@ def test_layer_equals_the_reference(layer, neuron, n_sums):
     assert torch.equal(out.spikes, expected_out.spikes)
     assert_close(out.sums, expected_out.sums)
     assert_close(actual, expected)
+
+
+@FEW
+@given(layers(), neurons(), st.integers(0, 3))
+def test_layer_of_dense_input_equals_the_reference(layer, neuron, most):
+    """Numbers of spikes that are multiplied instead of listed; small enough that sums of weights stay exact."""
+    spikes, weights, generator = layer
+    spikes = torch.randint(0, most + 1, spikes.shape, generator=generator) * spikes
+    time_weights = torch.randn(1, spikes.shape[1], generator=generator)
+    g_sums = torch.randn(len(spikes), 1, weights.shape[1], generator=generator)
+    g_spikes = torch.randn(*spikes.shape[:2], weights.shape[1], generator=generator)
+    arguments = spikes, weights, neuron, time_weights, g_sums, g_spikes
+    out, actual = gradients(fused, *arguments, dense=True)
+    expected_out, expected = gradients(reference, *arguments)
+    assert torch.equal(out.membrane, expected_out.membrane)
+    assert torch.equal(out.spikes, expected_out.spikes)
+    assert_close(out.sums, expected_out.sums)
+    assert_close(actual, expected)
+
+
+def test_dense_input_may_be_a_list_of_events():
+    spikes, weights = random_layer()
+    events = SpikeEvents.from_dense(spikes)
+    one, other = (
+        fused.lif_layer(x, weights, NEURON, DT, want_spikes=True, dense=True).spikes for x in (events, spikes)
+    )
+    assert torch.equal(one, other)
+
+
+def test_dense_input_that_was_changed_meanwhile_is_noticed():
+    spikes, weights = random_layer()
+    spikes = spikes.float().clone()
+    out = fused.lif_layer(spikes, weights.requires_grad_(), NEURON, DT, want_spikes=True, dense=True)
+    spikes.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.spikes.sum().backward()
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("surrogate", ["sigmoid", "gaussian"])
+def test_gradients_out_of_a_tail_are_zero_and_not_denormal(surrogate, dense):
+    """Membranes between 8 and 25 thresholds below: derivatives down to the least numbers that there are."""
+    weights = -torch.linspace(8, 25, 40)[None].repeat(5, 1)
+    neuron = LIF(1e-4, surrogate=Surrogate(surrogate, 4 if surrogate == "sigmoid" else 0.4))
+    x = torch.zeros(3, 30, 5)
+    x[:, :, 0] = 1
+    _, (g_weights, g_x) = gradients(
+        fused, x, weights, neuron, torch.ones(1, 30), torch.ones(3, 1, 40), torch.zeros(3, 30, 40), dense=dense
+    )
+    for g in (g_weights, g_x):
+        assert ((g == 0) | (g.abs() > 1e-30)).all()
+    assert (g_weights[0] != 0).any()
+    assert (g_weights[0] == 0).any()
 
 
 @FEW

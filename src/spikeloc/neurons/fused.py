@@ -23,7 +23,16 @@ from torch import Tensor
 from spikeloc.compiled import over_sounds
 from spikeloc.neurons import kernels_events, kernels_trace
 from spikeloc.neurons.compress import compress
-from spikeloc.neurons.fused_layer import ABSENT, Gradients, Layer, kept_room, layer_back, layer_forward, slabs_of
+from spikeloc.neurons.fused_layer import (
+    ABSENT,
+    DenseSpikes,
+    Gradients,
+    Layer,
+    kept_room,
+    layer_back,
+    layer_forward,
+    slabs_of,
+)
 from spikeloc.neurons.kernels_memory import room
 from spikeloc.neurons.layer import LayerOutput
 from spikeloc.neurons.models import LIF, decay
@@ -44,23 +53,25 @@ def lif_layer(
     want_spikes: bool = False,
     want_membrane: bool = False,
     bin_steps: int = 1,
+    dense: bool = False,
 ) -> LayerOutput:
     """Run a layer of neurons over whole spike trains; see :func:`spikeloc.neurons.reference.lif_layer`.
 
     Raises ValueError for what this engine does not compute.
     """
     _check_weights(weights)
-    events, source = _events(spikes, weights.shape[0])
+    given: SpikeEvents | DenseSpikes
+    given, source = (_dense if dense else _events)(spikes, weights.shape[0])
     layer = Layer(
         neuron,
         np.float32(decay(neuron.tau, dt)),
-        _time_weights(time_weights, events.n_steps),
+        _time_weights(time_weights, given.shape[1]),
         want_spikes,
         want_membrane,
         bin_steps,
     )
     recording = torch.is_grad_enabled()
-    train, membrane, *sums = _Layer.apply(source, weights, events, layer, recording)  # type: ignore[no-untyped-call]
+    train, membrane, *sums = _Layer.apply(source, weights, given, layer, recording)  # type: ignore[no-untyped-call]
     return LayerOutput(tuple(sums), train, membrane)
 
 
@@ -83,14 +94,21 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, _source: Tensor | None, weights: Tensor, events: SpikeEvents, layer: Layer, recording: bool
+        ctx: Any,
+        source: Tensor | None,
+        weights: Tensor,
+        spikes: SpikeEvents | DenseSpikes,
+        layer: Layer,
+        recording: bool,
     ) -> tuple[Tensor | None, ...]:
         slabs, kept = slabs_of(weights.detach().numpy()), _NOT_KEPT
         if recording and any(ctx.needs_input_grad):
-            kept = kept_room(events, slabs.shape[0])
-        sums, train, membrane = layer_forward(layer, events, slabs, kept, weights.shape[1])
-        ctx.events, ctx.layer, ctx.n_neurons = events, layer, weights.shape[1]
-        ctx.save_for_backward(torch.from_numpy(slabs), torch.from_numpy(kept))
+            kept = kept_room(spikes, slabs.shape[0])
+        sums, train, membrane = layer_forward(layer, spikes, slabs, kept, weights.shape[1])
+        ctx.spikes, ctx.layer, ctx.n_neurons = spikes, layer, weights.shape[1]
+        # What was not copied into a list is read again on the way back, if nobody changes it meanwhile.
+        read_again = source if isinstance(spikes, DenseSpikes) else None
+        ctx.save_for_backward(torch.from_numpy(slabs), torch.from_numpy(kept), read_again)
         ctx.set_materialize_grads(False)
         shown = torch.from_numpy(membrane) if layer.want_membrane else None
         if shown is not None:
@@ -100,11 +118,11 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g_train: Tensor | None, _: None, *g_sums: Tensor | None) -> tuple[Tensor | None, ...]:
         _check_order()
-        events, layer, want_inputs = ctx.events, ctx.layer, ctx.needs_input_grad[0]
-        slabs, kept = (saved.numpy() for saved in ctx.saved_tensors)
-        time_weights, g_totals = _arriving(g_sums, layer.time_weights, (events.n_sounds, ctx.n_neurons))
+        spikes, layer, want_inputs = ctx.spikes, ctx.layer, ctx.needs_input_grad[0]
+        slabs, kept = (saved.numpy() for saved in ctx.saved_tensors[:2])
+        time_weights, g_totals = _arriving(g_sums, layer.time_weights, (spikes.shape[0], ctx.n_neurons))
         arrived = layer._replace(time_weights=time_weights)
-        g_weights, g_inputs = layer_back(arrived, events, slabs, kept, g_totals, _array(g_train), want_inputs)
+        g_weights, g_inputs = layer_back(arrived, spikes, slabs, kept, g_totals, _array(g_train), want_inputs)
         return torch.from_numpy(g_inputs) if want_inputs else None, torch.from_numpy(g_weights), None, None, None
 
 
@@ -139,7 +157,7 @@ class _Trace(torch.autograd.Function):
     def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor | None, ...]:
         _check_order()
         events, want_inputs = ctx.events, ctx.needs_input_grad[0]
-        gradients = Gradients(events, ctx.saved_tensors[0].numpy(), ctx.n_neurons, want_inputs)
+        gradients = Gradients(events.shape, ctx.saved_tensors[0].numpy(), ctx.n_neurons, want_inputs)
         over_sounds(
             kernels_trace.trace_back, events.n_sounds, events.index, events.start, gradients.transposed, *ctx.filter,
             _array(g_out), gradients.sounds_in_chunk, gradients.chunks, gradients.inputs,
@@ -199,9 +217,23 @@ def _time_weights(time_weights: Tensor | None, n_steps: int) -> np.ndarray:
 
 def _events(spikes: Tensor | SpikeEvents, n_inputs: int) -> tuple[SpikeEvents, Tensor | None]:
     """The events of spikes, and, if it needs a gradient, the tensor that they came from."""
-    if len(spikes.shape) != 3 or spikes.shape[1] < 1 or spikes.shape[2] != n_inputs:
-        raise ValueError(f"spikes have the shape {tuple(spikes.shape)}; expected [sounds, steps >= 1, {n_inputs}]")
+    _check_shape(spikes, n_inputs)
     if isinstance(spikes, SpikeEvents):
         return spikes, None
     source = spikes.to(torch.float32) if spikes.requires_grad and torch.is_grad_enabled() else None
     return compress(spikes.detach()), source
+
+
+def _dense(spikes: Tensor | SpikeEvents, n_inputs: int) -> tuple[DenseSpikes, Tensor]:
+    """Spikes that are not to be listed, and the tensor that they are read from."""
+    _check_shape(spikes, n_inputs)
+    tensor = spikes.to_dense() if isinstance(spikes, SpikeEvents) else spikes
+    if not tensor.is_cpu:
+        raise ValueError(f"spikes are on {tensor.device}; the fused engine computes on the CPU")
+    source = tensor.to(torch.float32).contiguous()
+    return DenseSpikes(source.detach().numpy()), source
+
+
+def _check_shape(spikes: Tensor | SpikeEvents, n_inputs: int) -> None:
+    if len(spikes.shape) != 3 or spikes.shape[1] < 1 or spikes.shape[2] != n_inputs:
+        raise ValueError(f"spikes have the shape {tuple(spikes.shape)}; expected [sounds, steps >= 1, {n_inputs}]")

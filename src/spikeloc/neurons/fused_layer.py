@@ -7,6 +7,7 @@ Autograd's functions (:mod:`spikeloc.neurons.fused`) and gradients whose chain r
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from spikeloc.neurons.kernels_surrogate import SURROGATE_CODES
 from spikeloc.neurons.models import LIF
 from spikeloc.spikes import SpikeEvents
 
-__all__ = ["ABSENT", "Gradients", "Layer", "kept_room", "layer_back", "layer_forward", "slabs_of"]
+__all__ = ["ABSENT", "DenseSpikes", "Gradients", "Layer", "kept_room", "layer_back", "layer_forward", "slabs_of"]
 
 CHUNKS = 8
 """Sums over sounds are made of at most so many partial sums."""
@@ -28,6 +29,20 @@ KEPT_BYTES = 64 * 2**20
 
 ABSENT = np.empty((0, 0, 0), dtype=np.float32)
 """Not given, or not wanted."""
+_NO_INDEX, _NO_START = np.empty(0, dtype=np.uint16), np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class DenseSpikes:
+    """Numbers of spikes [B, T, N], float32 and contiguous, of inputs that spike in most steps: not worth listing."""
+
+    dense: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Sounds, time steps, neurons."""
+        n_sounds, n_steps, n_neurons = self.dense.shape
+        return n_sounds, n_steps, n_neurons
 
 
 class Layer(NamedTuple):
@@ -54,36 +69,36 @@ def slabs_of(weights: np.ndarray) -> np.ndarray:
     return slabs
 
 
-def kept_room(events: SpikeEvents, n_blocks: int) -> np.ndarray:
+def kept_room(spikes: SpikeEvents | DenseSpikes, n_blocks: int) -> np.ndarray:
     """Room for the membranes that the way back needs; see :mod:`spikeloc.neurons.kernels_lif`."""
-    every_step = (events.n_sounds, 1, n_blocks, 2 + events.n_steps, LANES)
+    n_sounds, n_steps, _ = spikes.shape
+    every_step = (n_sounds, 1, n_blocks, 2 + n_steps, LANES)
     if 4 * math.prod(every_step) <= KEPT_BYTES:
         return room(*every_step)
-    return room(events.n_sounds, -(-events.n_steps // kernels_lif.SEGMENT), n_blocks, 2, LANES)
+    return room(n_sounds, -(-n_steps // kernels_lif.SEGMENT), n_blocks, 2, LANES)
 
 
 def layer_forward(
-    layer: Layer, events: SpikeEvents, slabs: np.ndarray, kept: np.ndarray, n_neurons: int
+    layer: Layer, spikes: SpikeEvents | DenseSpikes, slabs: np.ndarray, kept: np.ndarray, n_neurons: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sums over time [K, B, H], spikes in bins [B, bins, H] and membranes [B, T, H]; the last two empty unless wanted.
 
     kept   filled with what :func:`layer_back` needs; of size zero if there is no way back
     """
-    n_sounds, n_steps = events.n_sounds, events.n_steps
+    n_sounds, n_steps, _ = spikes.shape
     sums = np.empty((len(layer.time_weights), n_sounds, n_neurons), dtype=np.float32)
     train = room(n_sounds, -(-n_steps // layer.bin_steps), n_neurons) if layer.want_spikes else ABSENT
     membrane = room(n_sounds, n_steps, n_neurons) if layer.want_membrane else ABSENT
     over_sounds(
-        kernels_lif.run, n_sounds, events.index, events.start, slabs, layer.decay,
-        kernels_lif.RESET_CODES[layer.neuron.reset], np.float32(layer.neuron.floor), layer.time_weights, kept, sums,
-        train, layer.bin_steps, membrane, n_neurons,
+        kernels_lif.run, n_sounds, *_arrays(spikes), slabs, layer.decay, kernels_lif.RESET_CODES[layer.neuron.reset],
+        np.float32(layer.neuron.floor), layer.time_weights, kept, sums, train, layer.bin_steps, membrane, n_neurons,
     )  # fmt: skip
     return sums, train, membrane
 
 
 def layer_back(
     layer: Layer,
-    events: SpikeEvents,
+    spikes: SpikeEvents | DenseSpikes,
     slabs: np.ndarray,
     kept: np.ndarray,
     g_sums: np.ndarray,
@@ -97,9 +112,9 @@ def layer_back(
     g_train   gradient of the spikes in bins  [B, bins, H], or ABSENT
     """
     neuron, n_neurons = layer.neuron, g_sums.shape[2]
-    gradients = Gradients(events, slabs, n_neurons, want_inputs)
+    gradients = Gradients(spikes.shape, slabs, n_neurons, want_inputs)
     over_sounds(
-        kernels_lif.run_back, events.n_sounds, events.index, events.start, slabs, gradients.transposed, layer.decay,
+        kernels_lif.run_back, spikes.shape[0], *_arrays(spikes), slabs, gradients.transposed, layer.decay,
         kernels_lif.RESET_CODES[neuron.reset], np.float32(neuron.floor), neuron.reset_gradient,
         SURROGATE_CODES[neuron.surrogate.name], np.float32(neuron.surrogate.slope), layer.time_weights, kept, g_sums,
         g_train, layer.bin_steps, gradients.sounds_in_chunk, gradients.chunks, gradients.inputs, n_neurons,
@@ -108,19 +123,27 @@ def layer_back(
     return gradients.weights(), gradients.inputs
 
 
-class Gradients:
-    """Room for the gradients of weights and, if wanted, of inputs, on the way back through one layer."""
+def _arrays(spikes: SpikeEvents | DenseSpikes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Index and start of events, and dense numbers of spikes; those that are not there are empty."""
+    if isinstance(spikes, DenseSpikes):
+        return _NO_INDEX, _NO_START, spikes.dense
+    return spikes.index, spikes.start, ABSENT
 
-    def __init__(self, events: SpikeEvents, slabs: np.ndarray, n_neurons: int, want_inputs: bool) -> None:
-        self.shape = (events.n_neurons, n_neurons)
-        self.sounds_in_chunk = max(1, -(-events.n_sounds // CHUNKS))
-        n_chunks = -(-events.n_sounds // self.sounds_in_chunk)
-        self.chunks = room(n_chunks, slabs.shape[0], events.n_neurons, LANES)
+
+class Gradients:
+    """Room for the gradients of weights and, if wanted, of inputs [B, T, N], on the way back through one layer."""
+
+    def __init__(self, shape: tuple[int, int, int], slabs: np.ndarray, n_neurons: int, want_inputs: bool) -> None:
+        n_sounds, _, n_inputs = shape
+        self.shape = (n_inputs, n_neurons)
+        self.sounds_in_chunk = max(1, -(-n_sounds // CHUNKS))
+        n_chunks = -(-n_sounds // self.sounds_in_chunk)
+        self.chunks = room(n_chunks, slabs.shape[0], n_inputs, LANES)
         self.transposed = self.inputs = ABSENT
         if want_inputs:
-            self.transposed = room(-(-events.n_neurons // LANES), n_neurons, LANES)
+            self.transposed = room(-(-n_inputs // LANES), n_neurons, LANES)
             kernels_weights.pack_transposed(slabs, self.transposed)
-            self.inputs = room(*events.shape)
+            self.inputs = room(*shape)
 
     def weights(self) -> np.ndarray:
         """Gradient of the weights [N, H]: the sum of its chunks."""

@@ -42,8 +42,16 @@ from spikeloc.compiled.lanes import (
     store,
     store_first,
 )
-from spikeloc.neurons.kernels_surrogate import derivative
-from spikeloc.neurons.kernels_weights import add_to_rows, clear_chunk, currents, input_gradient, read_row, write_row
+from spikeloc.neurons.kernels_rows import read_row, write_membrane, write_spikes
+from spikeloc.neurons.kernels_surrogate import derivative, without_tail
+from spikeloc.neurons.kernels_weights import (
+    add_dense,
+    add_to_rows,
+    clear_chunk,
+    currents,
+    dense_currents,
+    input_gradient,
+)
 from spikeloc.neurons.models import RESETS, Reset
 
 __all__ = ["RESET_CODES", "SEGMENT", "run", "run_back"]
@@ -62,6 +70,7 @@ def run(
     last: int,
     index: np.ndarray,
     start: np.ndarray,
+    dense: np.ndarray,
     slabs: np.ndarray,
     decay: np.float32,
     reset: int,
@@ -77,6 +86,7 @@ def run(
     """Run sounds first to last; arrays of size zero are not wanted.
 
     index, start   see :class:`~spikeloc.spikes.SpikeEvents`
+    dense          numbers of spikes instead of events    [sounds, T, N]
     slabs          see :mod:`spikeloc.neurons.kernels_weights`
     decay, reset   what a membrane keeps over a step; one of :data:`RESET_CODES`
     floor          the lowest potential
@@ -103,13 +113,13 @@ def run(
                 end = min(n_steps, begin + SEGMENT)
                 if n_kept == 2:
                     _copy_two(rows, place - 2, kept, _segment_row(sound, begin, block, kept))
-                currents(slabs, block, index, start, sound * n_steps + begin, end - begin, rows, place)
+                _currents(slabs, block, index, start, dense, sound * n_steps + begin, end - begin, rows, place)
                 _membranes(reset, decay, floor, rows, place, end - begin)
                 _add_sums(rows, place, begin, end, time_weights, total)
                 if spikes.size > 0:
-                    _write_spikes(rows, place, sound, block, begin, end, n_steps, bin_steps, n_neurons, total, spikes)
+                    write_spikes(rows, place, sound, block, begin, end, n_steps, bin_steps, n_neurons, total, spikes)
                 if membrane.size > 0:
-                    _write_membrane(rows, place, sound, block, begin, end, n_steps, n_neurons, membrane)
+                    write_membrane(rows, place, sound, block, begin, end, n_steps, n_neurons, membrane)
                 if n_kept > 2:
                     place += SEGMENT
                 else:
@@ -117,6 +127,24 @@ def run(
             mask = first_lanes(n_neurons - block * LANES)
             for k in range(n_sums):
                 store_first(sums, (k * sums.shape[1] + sound) * n_neurons + block * LANES, mask, load(total, k))
+
+
+@inlined
+def _currents(
+    slabs: np.ndarray,
+    block: int,
+    index: np.ndarray,
+    start: np.ndarray,
+    dense: np.ndarray,
+    step: int,
+    n_steps: int,
+    rows: np.ndarray,
+    to: int,
+) -> None:
+    if dense.size > 0:
+        dense_currents(slabs, block, dense, step, n_steps, rows, to)
+    else:
+        currents(slabs, block, index, start, step, n_steps, rows, to)
 
 
 @inlined
@@ -166,63 +194,13 @@ def _add_sums(rows: np.ndarray, place: int, begin: int, end: int, time_weights: 
         store(total, k, sum_)
 
 
-@inlined
-def _write_spikes(
-    rows: np.ndarray,
-    place: int,
-    sound: int,
-    block: int,
-    begin: int,
-    end: int,
-    n_steps: int,
-    bin_steps: int,
-    n_neurons: int,
-    total: np.ndarray,
-    spikes: np.ndarray,
-) -> None:
-    """Write numbers of spikes [sounds, bins, H]; the last row of total holds those of a bin that is not over."""
-    zero, one = fill(_ZERO), fill(_ONE)
-    mask = first_lanes(n_neurons - block * LANES)
-    n_bins = (n_steps + bin_steps - 1) // bin_steps
-    position = (sound * n_bins + begin // bin_steps) * n_neurons + block * LANES
-    limit = (sound + 1) * n_bins * n_neurons
-    counted, left = load(total, total.shape[0] - 1), bin_steps - begin % bin_steps
-    for t in range(begin, end):
-        counted = counted + choose(load(rows, place + t - begin) > one, one, zero)
-        left -= 1
-        if left == 0 or t == n_steps - 1:
-            write_row(spikes, position, limit, mask, counted)
-            counted, left = zero, bin_steps
-            position += n_neurons
-    store(total, total.shape[0] - 1, counted)
-
-
-@inlined
-def _write_membrane(
-    rows: np.ndarray,
-    place: int,
-    sound: int,
-    block: int,
-    begin: int,
-    end: int,
-    n_steps: int,
-    n_neurons: int,
-    membrane: np.ndarray,
-) -> None:
-    """Write membranes [sounds, T, H]."""
-    mask = first_lanes(n_neurons - block * LANES)
-    position = (sound * n_steps + begin) * n_neurons + block * LANES
-    limit = (sound + 1) * n_steps * n_neurons
-    for t in range(end - begin):
-        write_row(membrane, position + t * n_neurons, limit, mask, load(rows, place + t))
-
-
 @kernel
 def run_back(
     first: int,
     last: int,
     index: np.ndarray,
     start: np.ndarray,
+    dense: np.ndarray,
     slabs: np.ndarray,
     transposed: np.ndarray,
     decay: np.float32,
@@ -243,6 +221,7 @@ def run_back(
 ) -> None:
     """Gradients of sounds first to last; arrays of size zero are absent (coming in) or not wanted (going out).
 
+    dense                as forwards
     g_sums, g_spikes     gradients of sums [K, sounds, H] and of spikes in bins [sounds, bins, H]
     transposed, chunks   see :mod:`spikeloc.neurons.kernels_weights`
     g_inputs             [sounds, T, N]
@@ -252,6 +231,7 @@ def run_back(
     scratch = np.empty((1, 1, 1, 2 + SEGMENT, LANES), dtype=np.float32)
     i = np.empty((1, 1, 1, SEGMENT if reset == _LATE_ZERO else 0, LANES), dtype=np.float32)
     g_i = np.empty((SEGMENT if g_inputs.size > 0 else 0, n_blocks * LANES), dtype=np.float32)
+    g_block = np.empty((SEGMENT if dense.size > 0 else 0, LANES), dtype=np.float32)
     carried = np.empty((n_blocks, 3, LANES), dtype=np.float32)
     g_total = np.empty((n_sums, LANES), dtype=np.float32)
     for sound in range(first, last):
@@ -268,16 +248,19 @@ def run_back(
                     rows, place = kept, (sound * n_blocks + block) * kept.shape[3] + 2 + begin
                 else:
                     _copy_two(kept, _segment_row(sound, begin, block, kept), rows, 0)
-                    currents(slabs, block, index, start, step, end - begin, rows, place)
+                    _currents(slabs, block, index, start, dense, step, end - begin, rows, place)
                     _membranes(reset, decay, floor, rows, place, end - begin)
                 if i.size > 0:
-                    currents(slabs, block, index, start, step, end - begin, i, np.int64(0))
+                    _currents(slabs, block, index, start, dense, step, end - begin, i, np.int64(0))
                 _gather_sums(g_sums, sound, block, n_neurons, g_total)
                 base = (sound // sounds_in_chunk * n_blocks + block) * n_inputs
                 _run_segment_back(
                     sound, block, begin, end, index, start, decay, reset, floor, reset_gradient, surrogate, slope,
-                    time_weights, rows, place, i, carried, g_total, g_spikes, bin_steps, chunks, base, g_i, n_neurons,
+                    time_weights, rows, place, i, carried, g_total, g_spikes, bin_steps, chunks, base, g_i, g_block,
+                    n_neurons,
                 )  # fmt: skip
+                if g_block.size > 0:
+                    add_dense(chunks, base, dense, step, end - begin, g_block, n_inputs)
             if g_inputs.size > 0:
                 input_gradient(g_i, end - begin, transposed, g_inputs, step, n_inputs)
 
@@ -316,6 +299,7 @@ def _run_segment_back(
     chunks: np.ndarray,
     base: int,
     g_i: np.ndarray,
+    g_block: np.ndarray,
     n_neurons: int,
 ) -> None:
     """Steps end to begin of one sound and one block of neurons.
@@ -323,6 +307,7 @@ def _run_segment_back(
     rows, i   membranes, those of step begin in row ``place``; currents from row 0 on, for `late_zero`
     carried   G_{t+1}, and what S_t and S_{t-1} lose by late resets in steps after t    [blocks, 3, 32]
     g_i       gradient of the currents, if the inputs' is wanted                        [SEGMENT, blocks * 32]
+    g_block   the same of this block, for dense input, whose weights' gradient comes later    [SEGMENT, 32]
     """
     n_sums, n_steps = time_weights.shape
     a, zero, one, lowest = fill(decay), fill(_ZERO), fill(_ONE), fill(floor)
@@ -346,23 +331,28 @@ def _run_segment_back(
             if into_bin < 0:
                 bin_row, into_bin = bin_row - 1, bin_steps - 1
         if reset == _TO_ZERO:
-            g_row = g = _above(floor, lowest, v, muladd(g, choose(v > one, zero, a) - a_reset * v * h, c * h))
+            g = _above(floor, lowest, v, muladd(g, choose(v > one, zero, a) - a_reset * v * h, c * h))
+            g_row = g = without_tail(surrogate, g)
         elif reset == _SUBTRACT:
-            g_row = g = _above(floor, lowest, v, muladd(g, a - a_reset * h, c * h))
+            g_row = g = without_tail(surrogate, _above(floor, lowest, v, muladd(g, a - a_reset * h, c * h)))
         else:
             c = c - load(carried, late)
             store(carried, late, load(carried, later))
             if reset == _LATE_SUBTRACT:
-                g_row = g = _above(floor, lowest, v, muladd(g, a, c * h))
+                g_row = g = without_tail(surrogate, _above(floor, lowest, v, muladd(g, a, c * h)))
                 store(carried, later, g if reset_gradient else zero)
             else:
                 v_1 = load(rows, place + t - 1)
                 g = _above(floor, lowest, v, muladd(g, choose(v_1 > one, zero, a), c * h))
+                g = without_tail(surrogate, g)
                 g_row = choose(load(rows, place + t - 2) > one, zero, g)
                 store(carried, later, g * (a * v_1 + load(i, t)) if reset_gradient else zero)
         if g_i.size > 0:
             store(g_i, t * carried.shape[0] + block, g_row)
-        add_to_rows(chunks, base, index, at(start, row), at(start, row + 1), g_row)
+        if g_block.size > 0:
+            store(g_block, t, g_row)
+        else:
+            add_to_rows(chunks, base, index, at(start, row), at(start, row + 1), g_row)
     store(carried, 3 * block, g)
 
 

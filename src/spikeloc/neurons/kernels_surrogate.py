@@ -23,6 +23,7 @@ _LOG2_E = np.float32(1 / math.log(2))
 # ln 2 in two parts: the first has so few bits that its products with whole numbers are exact.
 _LN_2_HIGH, _LN_2_LOW = np.float32(0.693359375), np.float32(math.log(2) - 0.693359375)
 _LOWEST = np.float32(-87)
+_NOTHING = np.float32(1e-30)
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _HALF_PI, _ROOT_PI = np.float32(math.pi / 2), np.float32(math.sqrt(math.pi))
 _TAYLOR = tuple(np.float32(1 / math.factorial(n)) for n in (7, 6, 5, 4, 3, 2))
@@ -42,6 +43,17 @@ def exponential(x: np.ndarray) -> np.ndarray:
     for i in range(1, 6):
         series = muladd(series, r, fill(_TAYLOR[i]))
     return choose(inside, muladd(series, r * r, r + fill(_ONE)) * power_of_two(n), fill(_ZERO))
+
+
+@inlined
+def without_tail(code: int, g: np.ndarray) -> np.ndarray:
+    """A gradient, zero where it is next to nothing: an exponential's tail leaves numbers that are slow to compute with.
+
+    Products of numbers below 1.2e-38 take a processor a hundred times as long as others.
+    """
+    if code in (_SIGMOID, _GAUSSIAN):
+        return choose(absolute(g) > fill(_NOTHING), g, fill(_ZERO))
+    return g
 
 
 @inlined

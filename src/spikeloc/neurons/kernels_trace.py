@@ -11,7 +11,8 @@ import numpy as np
 from spikeloc.compiled import kernel
 from spikeloc.compiled.lanes import LANES, at, fill, first_lanes, inlined, load, store
 from spikeloc.neurons.kernels_lif import SEGMENT
-from spikeloc.neurons.kernels_weights import add_to_rows, clear_chunk, currents, input_gradient, read_row, write_row
+from spikeloc.neurons.kernels_rows import read_row, write_row
+from spikeloc.neurons.kernels_weights import add_to_rows, clear_chunk, currents, input_gradient
 
 __all__ = ["trace", "trace_back"]
 

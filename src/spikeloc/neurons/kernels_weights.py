@@ -16,29 +16,27 @@ from spikeloc.compiled import kernel
 from spikeloc.compiled.lanes import (
     LANES,
     at,
-    choose,
     fill,
     first_lanes,
     inlined,
     load,
-    load_at,
     load_first,
     muladd,
     store,
-    store_at,
     store_first,
 )
+from spikeloc.neurons.kernels_rows import write_row
 
 __all__ = [
     "add_chunks",
+    "add_dense",
     "add_to_rows",
     "clear_chunk",
     "currents",
+    "dense_currents",
     "input_gradient",
     "pack",
     "pack_transposed",
-    "read_row",
-    "write_row",
 ]
 
 _ZERO = np.float32(0)
@@ -98,6 +96,55 @@ def currents(
 
 
 @inlined
+def dense_currents(
+    slabs: np.ndarray, block: int, dense: np.ndarray, step: int, n_steps: int, rows: np.ndarray, to: int
+) -> None:
+    """The same from numbers of spikes, dense [steps, N]: every input counts, whether it spikes or not.
+
+    Two time steps in each pass use every weight twice. Products are rounded, then sums, on every processor.
+    """
+    n_inputs = slabs.shape[1] - 1
+    base = block * slabs.shape[1]
+    for t in range(0, n_steps, 2):
+        # An odd last step is done twice.
+        t_too = min(t + 1, n_steps - 1)
+        one, two = fill(_ZERO), fill(_ZERO)
+        for n in range(n_inputs):
+            weight = load(slabs, base + n)
+            one = one + fill(at(dense, (step + t) * n_inputs + n)) * weight
+            two = two + fill(at(dense, (step + t_too) * n_inputs + n)) * weight
+        store(rows, to + t, one)
+        store(rows, to + t_too, two)
+
+
+@inlined
+def add_dense(
+    chunks: np.ndarray, base: int, dense: np.ndarray, step: int, n_steps: int, g: np.ndarray, n_inputs: int
+) -> None:
+    """Add ``x' g`` to the gradient of a block's weights, row ``base`` input 0's; x is dense [steps, N].
+
+    Steps of x from ``step`` on;  g   gradient of the block's currents in ``n_steps`` time steps    [n_steps, 32]
+
+    Four inputs in each pass use every gradient four times; steps are added from the last to the first.
+    """
+    for n in range(0, n_inputs, 4):
+        # Beyond the last input, the last one is done again.
+        n1, n2, n3 = min(n + 1, n_inputs - 1), min(n + 2, n_inputs - 1), min(n + 3, n_inputs - 1)
+        g0, g1 = load(chunks, base + n), load(chunks, base + n1)
+        g2, g3 = load(chunks, base + n2), load(chunks, base + n3)
+        for t in range(n_steps - 1, -1, -1):
+            row, g_row = (step + t) * n_inputs, load(g, t)
+            g0 = muladd(fill(at(dense, row + n)), g_row, g0)
+            g1 = muladd(fill(at(dense, row + n1)), g_row, g1)
+            g2 = muladd(fill(at(dense, row + n2)), g_row, g2)
+            g3 = muladd(fill(at(dense, row + n3)), g_row, g3)
+        store(chunks, base + n, g0)
+        store(chunks, base + n1, g1)
+        store(chunks, base + n2, g2)
+        store(chunks, base + n3, g3)
+
+
+@inlined
 def clear_chunk(chunks: np.ndarray, chunk: int) -> None:
     """Set one chunk's gradient to zero."""
     n_rows = chunks.shape[1] * chunks.shape[2]
@@ -150,25 +197,3 @@ def input_gradient(
                 two = muladd(fill(at(g, t_too * width + h)), weight, two)
             write_row(out, (step + t) * n_inputs + block * LANES, limit, mask, one)
             write_row(out, (step + t_too) * n_inputs + block * LANES, limit, mask, two)
-
-
-@inlined
-def write_row(array: np.ndarray, position: int, limit: int, mask: np.ndarray, value: np.ndarray) -> None:
-    """Write the masked first lanes of a row whose next rows, up to position ``limit``, have yet to be written.
-
-    Writing some lanes only is slow, so all 32 are written wherever the others land on elements that are still to
-    come. Hence a caller goes upwards in time and, outside that, downwards through blocks: the last block, which may
-    be narrower than 32, comes before the first, on which it spills.
-    """
-    if position + LANES <= limit:
-        store_at(array, position, value)
-    else:
-        store_first(array, position, mask, value)
-
-
-@inlined
-def read_row(array: np.ndarray, position: int, mask: np.ndarray) -> np.ndarray:
-    """The masked first lanes from a position on, zeros in the others."""
-    if position + LANES <= array.size:
-        return choose(mask, load_at(array, position), fill(_ZERO))
-    return load_first(array, position, mask)

@@ -30,6 +30,7 @@ def lif_layer(
     want_spikes: bool = False,
     want_membrane: bool = False,
     bin_steps: int = 1,
+    dense: bool = False,  # noqa: ARG001  (this engine multiplies all there is)
 ) -> LayerOutput:
     """Run a layer of neurons over whole spike trains, the membranes starting at rest.
 
@@ -37,6 +38,7 @@ def lif_layer(
         sums_k = sum_t c_{k,t} s_t
 
     spikes         x, binary for events, any numbers for a tensor     [1]   B T N
+    dense          inputs spike in most steps, so that following their spikes would not pay
     bin_steps      wanted spikes are counted in bins of so many steps; the last bin may be shorter
     weights        W                                                  [1]   N H
     dt             time step                                          [s]
@@ -45,7 +47,7 @@ def lif_layer(
     Returns a LayerOutput: ``sums`` [B H], one for each of time_weights, ``spikes`` [B bins H] and ``membrane`` [B T H]
     (v before the reset, without gradient) if wanted. Gradients flow to weights and to a tensor of spikes.
     """
-    current = dense(spikes, weights) @ weights  # B T H
+    current = as_tensor(spikes, weights) @ weights  # B T H
     a = decay(neuron.tau, dt)
     steps = current.unbind(1)  # an index in the loop would cost the whole tensor again on the way back
     nothing = torch.zeros_like(steps[0])
@@ -81,13 +83,13 @@ def _membrane(neuron: LIF, a: float, v: Tensor, current: Tensor, s: Tensor, s_be
 
 def weighted_counts(spikes: Tensor | SpikeEvents, time_weights: Tensor) -> Tensor:
     """Sum of each input's spikes under each weighting of time, ``sum_t c_{k,t} x_t``: [K T] -> [B K N]."""
-    return torch.einsum("kt,btn->bkn", time_weights, dense(spikes, time_weights))
+    return torch.einsum("kt,btn->bkn", time_weights, as_tensor(spikes, time_weights))
 
 
 def leaky_trace(spikes: Tensor | SpikeEvents, weights: Tensor, tau: float, dt: float) -> Tensor:
     """Potential of non-spiking leaky integrators, ``u_t = a u_{t-1} + (1 - a) x_t W``: [B T N], [N H] -> [B T H]."""
     a = decay(tau, dt)
-    current = (1 - a) * (dense(spikes, weights) @ weights)
+    current = (1 - a) * (as_tensor(spikes, weights) @ weights)
     steps = current.unbind(1)
     u = torch.zeros_like(steps[0])
     trace = []
@@ -107,7 +109,7 @@ def binned(train: Tensor, bin_steps: int) -> Tensor:
     return padded.reshape(n_sounds, n_bins, bin_steps, n_neurons).sum(dim=2)
 
 
-def dense(spikes: Tensor | SpikeEvents, like: Tensor) -> Tensor:
+def as_tensor(spikes: Tensor | SpikeEvents, like: Tensor) -> Tensor:
     """Spikes as numbers of the type and on the device of ``like``."""
     tensor = spikes.to_dense() if isinstance(spikes, SpikeEvents) else spikes
     return tensor.to(dtype=like.dtype, device=like.device)
