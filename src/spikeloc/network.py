@@ -26,7 +26,7 @@ from spikeloc.neurons.models import decay
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli import Fibres
 
-__all__ = ["Activity", "EngineName", "Network", "NetworkSettings", "Output"]
+__all__ = ["Activity", "EngineName", "Network", "NetworkSettings", "Output", "sums_over_time"]
 
 
 class Engine(Protocol):
