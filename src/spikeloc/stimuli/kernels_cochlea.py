@@ -113,12 +113,13 @@ def draw_nerve(
     refractory: int,
     n_steps: int,
     neurons: np.ndarray,
-    rooms: np.ndarray,
     staged: np.ndarray,
+    rooms: np.ndarray,
+    begins: np.ndarray,
     sizes: np.ndarray,
     start: np.ndarray,
 ) -> None:
-    """Spikes in the last ``n_steps`` time steps of each sound, staged in a room of its own.
+    """Spikes in the last ``n_steps`` time steps of each sound.
 
     The fibres of one kind of one channel share a hazard h, apart from their delays. Together they make a Poisson
     process of their number times h, each of whose events belongs to one of them, drawn evenly: so each has a Poisson
@@ -126,9 +127,7 @@ def draw_nerve(
     An event is a spike after the fibre's delay, unless the fibre is refractory then. The cost follows the spikes.
 
     neurons   see :func:`~spikeloc.stimuli.marks.byte_neurons`
-    rooms     where each sound's room begins in staged    [B + 1]
-    sizes     spikes of each sound, or FULL               [B]
-    start     start[row + 1] counts a sound's spikes up to that row
+    staged, rooms, begins, sizes, start      see :func:`~spikeloc.stimuli.marks.collect_spikes`
     """
     n_both, half = design[0], design[5]
     width, n_kinds, n_delays = len(design[1]), len(half), len(delays)
@@ -142,8 +141,11 @@ def draw_nerve(
     # A row of marks: first the left ear's bits, then the right ear's.
     row_words, ear_fibres = len(neurons) // 8, n_both // 2 * n_delays
     marks = np.empty(n_steps * row_words, np.uint64)
+    marks8 = marks.view(np.uint8)
     rows_at_once = np.int64(ROWS) if len(neurons) < 1024 else 65_536 // len(neurons)
     places = np.empty(rows_at_once * len(neurons) + np.int64(MORE), np.uint16)
+    n = U(0)
+    begins[first] = True
     for i in range(first, last):
         state[:], ready[:], marks[:] = 0, 0, 0
         hear(sounds[i], oversampling, design, state, hazard)
@@ -173,22 +175,24 @@ def draw_nerve(
                                 ready[fibre] = step + 1 + refractory
                                 bit = fibre if fibre < ear_fibres else fibre - ear_fibres + 32 * row_words
                                 marks[step * row_words + (bit >> 6)] |= U(1) << U(bit & 63)
-        n = U(0)
+        before_this = n
         for step in range(0, n_steps, rows_at_once):
             some = U(rows_at_once if step + rows_at_once < n_steps else n_steps - step)
             n = list_rows(
                 marks,
+                marks8,
                 U(step),
                 some,
                 neurons,
                 places,
                 staged,
-                rooms[i],
+                rooms[first],
                 n,
                 rooms[i + 1],
                 start,
                 U(i * n_steps + step + 1),
             )
             if n == FULL:
-                break
-        sizes[i] = n
+                sizes[i] = FULL
+                return
+        sizes[i] = n - before_this

@@ -7,12 +7,16 @@ places are written whether or not all are filled, so no branch depends on chance
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
 
-from spikeloc.compiled import inlined, kernel
+from spikeloc.compiled import inlined, over_sounds
 from spikeloc.compiled.bits import PLACES, bytes_above, count_ones, write_sums
+from spikeloc.spikes import SpikeEvents
 
-__all__ = ["FULL", "MORE", "ROWS", "byte_neurons", "list_rows", "move"]
+__all__ = ["FULL", "MORE", "ROWS", "byte_neurons", "collect_spikes", "list_rows"]
 
 U = np.uint64
 ZERO, ONE, TWO, EIGHT, SIXTEEN, BYTE = U(0), U(1), U(2), U(8), U(16), U(0xFF)
@@ -40,6 +44,7 @@ def byte_neurons(n_fibres: int) -> np.ndarray:
 @inlined
 def list_rows(
     marks: np.ndarray,
+    marks8: np.ndarray,
     first_row: np.uint64,
     n_rows: np.uint64,
     neurons: np.ndarray,
@@ -54,11 +59,11 @@ def list_rows(
     """Append the neurons of marked rows to index[begin:end], of which n are filled; returns the new n, or FULL.
 
     marks      uint64, rows of as many bytes as ``neurons`` (see :func:`byte_neurons`) has elements
+    marks8     the same as bytes: a view made here would have its references counted in every call
     n_rows     at most ROWS, and at most 65536 bytes
     places     scratch, uint16 [bytes of ROWS rows + MORE]
     counts     counts[first_count + i] becomes the list's length after the i-th row
     """
-    marks8 = marks.view(np.uint8)
     row_bytes = U(len(neurons))
     ear_bytes, origin = row_bytes >> ONE, first_row * row_bytes
     n_places, total = ZERO, n
@@ -84,21 +89,39 @@ def list_rows(
     return n
 
 
-@kernel
-def move(
-    first: int,
-    last: int,
+def collect_spikes(
+    draw: Callable[..., None],
+    n_sounds: int,
     n_steps: int,
-    rooms: np.ndarray,
-    offsets: np.ndarray,
-    staged: np.ndarray,
-    index: np.ndarray,
-    start: np.ndarray,
-) -> None:
-    """Put sounds one after another: sound s from staged[rooms[s]:] to index[offsets[s] : offsets[s + 1]]."""
-    for sound in range(U(first), U(last)):
-        room, offset = rooms[sound], offsets[sound]
-        for i in range(offsets[sound + ONE] - offset):
-            index[offset + i] = staged[room + i]
-        for row in range(sound * U(n_steps), (sound + ONE) * U(n_steps)):
-            start[row + ONE] += offset
+    n_neurons: int,
+    room: np.ndarray,
+    *arguments: object,
+) -> SpikeEvents:
+    """Spikes of a batch, drawn by the kernel ``draw(first, last, *arguments, staged, rooms, begins, sizes, start)``.
+
+    room       spikes that each sound has room for at first; where one has more, all are drawn again with twice as much
+    staged     spikes of sounds [first, last), one after another, from rooms[first] on; those of sound s end before
+               rooms[s + 1]                                                                     uint16
+    begins     to be set for sound ``first``                                                    [B + 1] bool
+    sizes      spikes of each sound, or FULL, after which the kernel returns                    [B] uint64
+    start      start[s T + t + 1] is how many were staged up to that row, from rooms[first] on  [B T + 1] uint64
+    """
+    most = 2.0 * n_neurons * n_steps
+    start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)
+    while True:
+        # How many spikes there are is not known before, so each range begins where those before it surely end.
+        rooms = np.zeros(n_sounds + 1, dtype=np.uint64)
+        np.cumsum(room.astype(np.uint64) + U(MORE), out=rooms[1:])
+        staged = np.empty(int(rooms[-1]), dtype=np.uint16)
+        begins, sizes = np.zeros(n_sounds + 1, dtype=bool), np.zeros(n_sounds, dtype=np.uint64)
+        over_sounds(draw, n_sounds, *arguments, staged, rooms, begins, sizes, start)
+        if not (sizes == FULL).any():
+            break
+        room = np.minimum(2 * room, most)
+    end = 0
+    for first, last in pairwise([*np.flatnonzero(begins).tolist(), n_sounds]):
+        place, size = int(rooms[first]), int(sizes[first:last].sum())
+        staged[end : end + size] = staged[place : place + size]
+        start[first * n_steps + 1 : last * n_steps + 1] += U(end)
+        end += size
+    return SpikeEvents(staged[:end], start.view(np.int64), n_sounds, n_steps, n_neurons)

@@ -11,7 +11,7 @@ from spikeloc.errors import UserError
 from spikeloc.spikes import SpikeEvents
 from spikeloc.stimuli.cochlea import CochleaSettings, design
 from spikeloc.stimuli.kernels_cochlea import STATES, draw_nerve, hear_all
-from spikeloc.stimuli.marks import FULL, byte_neurons, move
+from spikeloc.stimuli.marks import byte_neurons, collect_spikes
 
 __all__ = ["firing_rates", "nerve_spikes"]
 
@@ -58,25 +58,12 @@ def nerve_spikes(sounds: np.ndarray, keys: np.ndarray, settings: CochleaSettings
     refractory = round(settings.refractory / settings.dt)
     bins = n_steps * settings.n_fibres
     likely = bins * settings.rate_max * settings.dt / 2
-    sizes = np.zeros(n_sounds, dtype=np.uint64)
-    start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)
-    room = math.ceil(likely + DEVIATIONS * math.sqrt(likely) + 32)
-    while True:
-        # Each sound is drawn into a room of its own, because how many spikes there are is not known before.
-        rooms = np.arange(n_sounds + 1, dtype=np.uint64) * np.uint64(room)
-        staged = np.empty(int(rooms[-1]), dtype=np.uint16)
-        over_sounds(
-            draw_nerve, n_sounds, sounds, keys, settings.oversampling, tuple(numbers), delays, refractory, n_steps,
-            byte_neurons(settings.n_fibres // 2), rooms, staged, sizes, start,
-        )  # fmt: skip
-        if not (sizes == FULL).any():
-            break
-        room = min(2 * room, bins)
-    ends = np.zeros(n_sounds + 1, dtype=np.uint64)
-    np.cumsum(sizes, out=ends[1:])
-    index = np.empty(int(ends[-1]), dtype=np.uint16)
-    over_sounds(move, n_sounds, n_steps, rooms, ends, staged, index, start)
-    return SpikeEvents(index, start.view(np.int64), n_sounds, n_steps, settings.n_fibres)
+    room = np.full(n_sounds, math.ceil(likely + DEVIATIONS * math.sqrt(likely) + 32))
+    return collect_spikes(
+        draw_nerve, n_sounds, n_steps, settings.n_fibres, room,
+        sounds, keys, settings.oversampling, tuple(numbers), delays, refractory, n_steps,
+        byte_neurons(settings.n_fibres // 2),
+    )  # fmt: skip
 
 
 def _whole_steps(sounds: np.ndarray, settings: CochleaSettings) -> np.ndarray:

@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spikeloc.compiled import over_sounds
 from spikeloc.spikes import SpikeEvents
-from spikeloc.stimuli.marks import FULL, MORE, move
+from spikeloc.stimuli.marks import collect_spikes
 from spikeloc.stimuli.rate_law import RateLaw
 from spikeloc.stimuli.thinning_cells import cell_bounds, expected_spikes, in_turns, to_cells
 from spikeloc.stimuli.thinning_dense import DenseTables, dense_tables, draw_dense
@@ -67,20 +66,9 @@ def draw_spikes(
     left_cell, right_cell = to_cells(turns).T
     expected = plan.expected[left_cell, 0] + plan.expected[right_cell, 1]
     room = np.minimum(expected + DEVIATIONS * np.sqrt(expected) + 32, 2 * n_fibres * n_steps)
-    sizes = np.full(n_sounds + 1, FULL)
-    start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)
-    while True:
-        # Each sound is drawn into a room of its own, because how many spikes there are is not known before.
-        rooms = _running_sum(room.astype(np.uint64) + np.uint64(MORE))
-        staged = np.empty(int(rooms[-1]), dtype=np.uint16)
-        over_sounds(draw, n_sounds, keys, offsets, turns, n_steps, plan.step, plan.tables, rooms, staged, sizes, start)
-        if not (sizes[:n_sounds] >= FULL).any():
-            break
-        room *= 2
-    ends = _running_sum(sizes[:n_sounds])
-    index = np.empty(int(ends[-1]), dtype=np.uint16)
-    over_sounds(move, n_sounds, n_steps, rooms, ends, staged, index, start)
-    return SpikeEvents(index, start.view(np.int64), n_sounds, n_steps, 2 * n_fibres)
+    return collect_spikes(
+        draw, n_sounds, n_steps, 2 * n_fibres, room, keys, offsets, turns, n_steps, plan.step, plan.tables
+    )
 
 
 @lru_cache(maxsize=4)
@@ -92,10 +80,3 @@ def _plan(law: RateLaw, left_delays: bytes, right_delays: bytes, n_steps: int) -
     dense = bounds[1].max() > MOST_SPARSE or float(-np.log1p(-bounds[1]).mean()) > DENSE_FROM
     tables = dense_tables(law, bounds, delays) if dense else sparse_tables(law, bounds, delays, n_steps)
     return _Plan(tables, step, expected)
-
-
-def _running_sum(sizes: np.ndarray) -> np.ndarray:
-    """Where parts of these sizes begin, and where the last one ends: [n] -> [n + 1] uint64."""
-    ends = np.zeros(len(sizes) + 1, dtype=np.uint64)
-    np.cumsum(sizes, out=ends[1:])
-    return ends

@@ -99,20 +99,26 @@ def draw_dense(
     n_steps: int,
     step: np.uint64,
     tables: DenseTables,
-    rooms: np.ndarray,
     staged: np.ndarray,
+    rooms: np.ndarray,
+    begins: np.ndarray,
     sizes: np.ndarray,
     start: np.ndarray,
 ) -> None:
-    """Draw sounds [first, last); see :func:`spikeloc.stimuli.thinning.draw_spikes` for the arguments."""
+    """Draw sounds [first, last), for :func:`~spikeloc.stimuli.marks.collect_spikes`.
+
+    See :func:`spikeloc.stimuli.thinning.draw_spikes` for the other arguments.
+    """
     row_bytes = U(len(tables.neurons))
     most = min(U(ROWS), U(65536) // row_bytes)
     marks = np.zeros((most * row_bytes) >> U(3), dtype=np.uint64)
-    marks32 = marks.view(np.uint32)
+    marks8, marks32 = marks.view(np.uint8), marks.view(np.uint32)
     places = np.empty(most * row_bytes + U(MORE), dtype=np.uint16)
     unsettled = np.empty(((most * row_bytes) >> TWO) + ONE, dtype=np.uint64)
+    n, room = ZERO, rooms[first]
+    begins[first] = True
     for sound in range(U(first), U(last)):
-        n, begin, room, end = ZERO, ZERO, rooms[sound], rooms[sound + ONE]
+        before, begin, end = n, ZERO, rooms[sound + ONE]
         while begin < U(n_steps) and n < FULL:
             rows = min(most, U(n_steps) - begin)
             n_unsettled = ZERO
@@ -125,9 +131,11 @@ def draw_dense(
             for i in range(n_unsettled):
                 _settle(unsettled[i], keys[sound], sound, begin, U(n_steps), offsets, turns, step, tables, marks32)
             counts = ONE + sound * U(n_steps) + begin
-            n = list_rows(marks, ZERO, rows, tables.neurons, places, staged, room, n, end, start, counts)
+            n = list_rows(marks, marks8, ZERO, rows, tables.neurons, places, staged, room, n, end, start, counts)
             begin += rows
-        sizes[sound] = n
+        sizes[sound] = FULL if n == FULL else n - before
+        if n == FULL:
+            return
 
 
 @inlined

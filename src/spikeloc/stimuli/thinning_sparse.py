@@ -50,21 +50,28 @@ def draw_sparse(
     n_steps: int,
     step: np.uint64,
     tables: SparseTables,
-    rooms: np.ndarray,
     staged: np.ndarray,
+    rooms: np.ndarray,
+    begins: np.ndarray,
     sizes: np.ndarray,
     start: np.ndarray,
 ) -> None:
-    """Draw sounds [first, last); see :func:`spikeloc.stimuli.thinning.draw_spikes` for the arguments."""
+    """Draw sounds [first, last), for :func:`~spikeloc.stimuli.marks.collect_spikes`.
+
+    See :func:`spikeloc.stimuli.thinning.draw_spikes` for the other arguments.
+    """
     steps, margin, row_bytes = U(tables.steps), U(tables.margin), U(len(tables.neurons))
     n_segments = (U(n_steps) + margin + steps - ONE) >> U(tables.step_bits)
     # Row r of the marks is step r - margin.
     marks = np.empty(((n_segments * steps + margin) * row_bytes) >> U(3), dtype=np.uint64)
+    marks8 = marks.view(np.uint8)
     places = np.empty(steps * row_bytes + U(MORE), dtype=np.uint16)
     row_turns = np.empty(steps, dtype=np.uint64)
     unsettled = np.empty(TWO * U(tables.n_thresholds), dtype=np.uint64)
+    n, room = ZERO, rooms[first]
+    begins[first] = True
     for sound in range(U(first), U(last)):
-        n, room, end, counts = ZERO, rooms[sound], rooms[sound + ONE], ONE + sound * U(n_steps)
+        before, end, counts = n, rooms[sound + ONE], ONE + sound * U(n_steps)
         marks[: (margin * row_bytes) >> U(3)] = ZERO
         for segment in range(n_segments):
             begin = segment * steps
@@ -83,9 +90,22 @@ def draw_sparse(
             low, high = max(begin, margin), min(begin + steps, margin + U(n_steps))
             if low < high and n < FULL:
                 n = list_rows(
-                    marks, low, high - low, tables.neurons, places, staged, room, n, end, start, counts + low - margin
+                    marks,
+                    marks8,
+                    low,
+                    high - low,
+                    tables.neurons,
+                    places,
+                    staged,
+                    room,
+                    n,
+                    end,
+                    start,
+                    counts + low - margin,
                 )
-        sizes[sound] = n
+        sizes[sound] = FULL if n == FULL else n - before
+        if n == FULL:
+            return
 
 
 @inlined
