@@ -3,12 +3,14 @@
 Its hidden layer of 30 spiking neurons is the one of the recipe `seed-spiking`. Its pictures are left out.
 
     python seed_program.py --epochs 10
+    python seed_program.py --draw-only        draws the set, says how long that took, and stops
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -131,8 +133,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--sounds", type=int, default=16_384)
     parser.add_argument("--test-sounds", type=int, default=4096)
+    parser.add_argument("--draw-only", action="store_true")
     options = parser.parse_args()
     dt = 1e-3
+    if options.draw_only:
+        began = time.perf_counter()
+        draw_sounds(options.sounds, dt)
+        print(f"drawing {time.perf_counter() - began:.6f} s")
+        return
     decay = math.exp(-dt / TAU)
     labels, spikes = sounds_with_labels(options.sounds, dt)
     weights = [initial_weights(2 * PER_EAR, HIDDEN), initial_weights(HIDDEN, CLASSES)]

@@ -125,14 +125,17 @@ def drawing(rows: list[dict[str, Any]]) -> str:
     labels = {
         "spikeloc": "spikeloc, all threads",
         "spikeloc, one thread": "spikeloc, one thread",
-        "seed": "the seed's code",
+        "seed": "the seed's code, 128 sounds again and again",
+        "spikeloc, set": "spikeloc, a set of 16,384 sounds by batches of 128",
+        "seed, set": "the seed's code, that set at once, as its program does",
+        "seed, set again": "the same in a second process right after it",
     }
-    body = []
-    for name, label in labels.items():
-        own = [found[name, n]["median"] for n in columns]
-        ratios = [value / found["spikeloc", n]["median"] for value, n in zip(own, columns, strict=True)]
-        body.append([label, *(f"{duration(v)} ({r:.3g} ×)" for v, r in zip(own, ratios, strict=True))])
-    return table(["", *(f"T = {n}" for n in columns)], body)
+    body = [
+        [label, *(cell(found.get((name, n)), found["spikeloc", n]["median"]) for n in columns)]
+        for name, label in labels.items()
+        if any((name, n) in found for n in columns)
+    ]
+    return f"{table(['', *(f'T = {n}' for n in columns)], body)}\n\nMedian for 128 sounds."
 
 
 def whole(results: dict[str, Any]) -> str:
