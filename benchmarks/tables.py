@@ -130,12 +130,14 @@ def drawing(rows: list[dict[str, Any]]) -> str:
         "seed, set": "the seed's code, that set at once, as its program does",
         "seed, set again": "the same in a second process right after it",
     }
-    body = [
-        [label, *(cell(found.get((name, n)), found["spikeloc", n]["median"]) for n in columns)]
-        for name, label in labels.items()
-        if any((name, n) in found for n in columns)
-    ]
-    return f"{table(['', *(f'T = {n}' for n in columns)], body)}\n\nMedian for 128 sounds."
+    body = []
+    for name, label in labels.items():
+        mine = "spikeloc, set" if "set" in name else "spikeloc"
+        cells = [cell(found.get((name, n)), found[mine, n]["median"] if (mine, n) in found else None) for n in columns]
+        if any(cells):
+            body.append([label, *cells])
+    note = "Median for 128 sounds (times spikeloc's). ¹ one repetition."
+    return f"{table(['', *(f'T = {n}' for n in columns)], body)}\n\n{note}"
 
 
 def whole(results: dict[str, Any]) -> str:

@@ -64,9 +64,19 @@ TARGETS = (
         "step, T = 1000, against the faster of snnTorch and SpikingJelly", 60, slower(1000, "snntorch", "spikingjelly")
     ),
     Target(
-        "drawing, T = 100, the set of 16,384 sounds against the seed's code",
+        "drawing, T = 100: a set of 16,384 sounds, against the seed's program",
         200,
         lambda r: drawing_seconds(r, 100, "seed, set") / drawing_seconds(r, 100, "spikeloc, set"),
+    ),
+    Target(
+        "the same, against a second process of the seed's right after it",
+        200,
+        lambda r: drawing_seconds(r, 100, "seed, set again") / drawing_seconds(r, 100, "spikeloc, set"),
+    ),
+    Target(
+        "the same, 128 sounds again and again",
+        200,
+        lambda r: drawing_seconds(r, 100, "seed") / drawing_seconds(r, 100, "spikeloc"),
     ),
     Target(
         "drawing, T = 1000, against drawing, T = 100",

@@ -362,10 +362,12 @@ def test_batches_and_threads_do_not_matter(peak):
 
 
 @pytest.mark.parametrize("peak", [0.08, 0.8])
-def test_more_spikes_than_there_was_room_for(peak, monkeypatch):
+@pytest.mark.parametrize("deviations", [-9, -1])
+def test_more_spikes_than_there_was_room_for(peak, deviations, monkeypatch):
+    """By far, or by chance now and then."""
     law, keys = RateLaw(peak, 4, "bin_start", 0.1), sound_keys(0, "test", np.arange(5))
     enough = draw(keys, OFFSETS, DELAYS, 200, law)
-    monkeypatch.setattr(thinning, "DEVIATIONS", -9)
+    monkeypatch.setattr(thinning, "DEVIATIONS", deviations)
     np.testing.assert_array_equal(draw(keys, OFFSETS, DELAYS, 200, law), enough)
 
 

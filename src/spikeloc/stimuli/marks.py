@@ -99,14 +99,14 @@ def collect_spikes(
 ) -> SpikeEvents:
     """Spikes of a batch, drawn by the kernel ``draw(first, last, *arguments, staged, rooms, begins, sizes, start)``.
 
-    room       spikes that each sound has room for at first; where one has more, all are drawn again with twice as much
+    room       spikes that each sound has room for at first; if that does not do, all are drawn again with twice as much
     staged     spikes of sounds [first, last), one after another, from rooms[first] on; those of sound s end before
                rooms[s + 1]                                                                     uint16
-    begins     to be set for sound ``first``                                                    [B + 1] bool
+    rooms      running sum of the rooms                                                         [B + 1] uint64
+    begins     to be set for sound ``first``, also where there is none                          [B + 1] bool
     sizes      spikes of each sound, or FULL, after which the kernel returns                    [B] uint64
     start      start[s T + t + 1] is how many were staged up to that row, from rooms[first] on  [B T + 1] uint64
     """
-    most = 2.0 * n_neurons * n_steps
     start = np.zeros(n_sounds * n_steps + 1, dtype=np.uint64)
     while True:
         # How many spikes there are is not known before, so each range begins where those before it surely end.
@@ -117,7 +117,7 @@ def collect_spikes(
         over_sounds(draw, n_sounds, *arguments, staged, rooms, begins, sizes, start)
         if not (sizes == FULL).any():
             break
-        room = np.minimum(2 * room, most)
+        room = np.minimum(2 * room, n_neurons * n_steps)
     end = 0
     for first, last in pairwise([*np.flatnonzero(begins).tolist(), n_sounds]):
         place, size = int(rooms[first]), int(sizes[first:last].sum())
